@@ -1,0 +1,115 @@
+package audit
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/zenconn/server/core"
+)
+
+// Event is one thing that happened: a *Message, *Session, *Decision or *Action. After Record nobody writes to it.
+type Event interface{ event() }
+
+// Message records one publication (table audit_messages).
+type Message struct {
+	At          time.Time
+	ID          core.ID
+	Node        string
+	Namespace   string
+	Channel     string
+	User        string // Empty for anonymous clients and for the server itself.
+	Session     core.ID
+	ClientID    string // What the client calls itself in its connect command.
+	Offset      uint64
+	Size        uint32 // Bytes of the payload as published, also when the payload is not kept.
+	Deliveries  uint32 // Subscribers it was queued for.
+	Verdict     MessageVerdict
+	ContentType string // "application/json" or "application/octet-stream".
+	Payload     []byte
+	Tags        map[string]string
+}
+
+// MessageVerdict says what became of a message.
+type MessageVerdict string
+
+// The message verdicts.
+const (
+	MessageAllow  MessageVerdict = "allow"
+	MessageModify MessageVerdict = "modify"
+	MessageDrop   MessageVerdict = "drop"
+)
+
+// Session records one connection (table audit_sessions). It is recorded twice: opened, with Version 1, and closed, with
+// Version 2 and all fields set.
+type Session struct {
+	ConnectedAt    time.Time
+	DisconnectedAt time.Time // Zero while open.
+	Session        core.ID
+	Node           string
+	NodeEpoch      uint64 // Unix seconds of the node's start: tells the lives of a node apart.
+	Worker         uint16
+	User           string
+	Transport      string
+	Protocol       string
+	RemoteAddr     netip.Addr
+	UserAgent      string
+	MessagesIn     uint64
+	MessagesOut    uint64
+	BytesIn        uint64
+	BytesOut       uint64
+	CloseCode      uint16
+	CloseReason    string
+	Version        uint8
+}
+
+// Decision records one verdict of a plugin, or of the server's own rules (table audit_decisions).
+type Decision struct {
+	At         time.Time
+	ID         core.ID
+	Node       string
+	Hook       string
+	Plugin     string // "server" for the server's own rules.
+	PluginHash string
+	Verdict    DecisionVerdict
+	Reason     string
+	User       string
+	Session    core.ID
+	Channel    string
+	Message    core.ID
+	RemoteAddr netip.Addr
+	Latency    time.Duration
+}
+
+// DecisionVerdict says what was decided.
+type DecisionVerdict string
+
+// The decision verdicts.
+const (
+	DecisionAllow   DecisionVerdict = "allow"
+	DecisionModify  DecisionVerdict = "modify"
+	DecisionDrop    DecisionVerdict = "drop"
+	DecisionReject  DecisionVerdict = "reject"
+	DecisionError   DecisionVerdict = "error"
+	DecisionTimeout DecisionVerdict = "timeout"
+)
+
+// Action records one administrative act (table audit_actions): an API call, a start, a stop, a reload.
+type Action struct {
+	At         time.Time
+	ID         core.ID
+	Node       string
+	Actor      string
+	ActorKind  string // "server", "api", "cli".
+	Action     string
+	Target     string
+	OK         bool
+	Error      string
+	RemoteAddr netip.Addr
+	Request    string
+	Latency    time.Duration
+}
+
+func (*Message) event()  {}
+func (*Session) event()  {}
+func (*Decision) event() {}
+func (*Action) event()   {}

@@ -1,0 +1,162 @@
+// Package config is the one place where configuration enters the program: the typed structure, its defaults, the layers that
+// fill it (files, environment, flags), the validation, and the origin of every value.
+//
+// A Config that Load returned has been checked once and is not checked again. No package below this one reads the environment,
+// flags or files. Every field carries its documentation in a `doc` tag; docs/configuration.md is generated from it.
+package config
+
+import "time"
+
+// Config is everything an instance can be told.
+type Config struct {
+	Demo       bool                 `koanf:"demo" doc:"Demo mode: loopback only, everybody may connect under any name, open default namespace. On by itself when no configuration at all is given."`
+	Data       string               `koanf:"data" doc:"Directory for everything the server keeps."`
+	Client     Client               `koanf:"client"`
+	API        API                  `koanf:"api"`
+	Public     Public               `koanf:"public"`
+	Auth       Auth                 `koanf:"auth"`
+	Namespaces map[string]Namespace `koanf:"namespaces" doc:"Options of each namespace, by name. A channel without a colon belongs to the namespace default."`
+	Plugins    Plugins              `koanf:"plugins"`
+	Audit      Audit                `koanf:"audit"`
+	Log        Log                  `koanf:"log"`
+	AccessLog  AccessLog            `koanf:"access_log"`
+	Shutdown   Shutdown             `koanf:"shutdown"`
+}
+
+// Client is the listener for clients and what it allows them.
+type Client struct {
+	Addr             string        `koanf:"addr" doc:"Address of the listener for clients and the public pages."`
+	AllowedOrigins   []string      `koanf:"allowed_origins" doc:"Origins that may connect from a browser besides the server's own, such as https://example.com or https://*.example.com; * allows all."`
+	MaxConnections   int           `koanf:"max_connections" doc:"Most connections at a time; 0: no limit."`
+	HandshakeTimeout time.Duration `koanf:"handshake_timeout" doc:"Time a client has for its HTTP request."`
+	ConnectTimeout   time.Duration `koanf:"connect_timeout" doc:"Time a client has for its connect command before it is closed with 3502."`
+	WriteTimeout     time.Duration `koanf:"write_timeout" doc:"Time a full socket may take nothing before the connection is closed."`
+	ReadBuffer       Size          `koanf:"read_buffer" doc:"Read buffer of a connection."`
+	Flushers         int           `koanf:"flushers" doc:"Goroutines that write what is queued; 0: half the processors, at least one."`
+	WebSocket        WebSocket     `koanf:"websocket"`
+	Ping             Ping          `koanf:"ping"`
+	Limits           Limits        `koanf:"limits"`
+}
+
+// WebSocket is the WebSocket transport.
+type WebSocket struct {
+	Paths []string `koanf:"paths" doc:"URL paths that accept WebSocket connections."`
+}
+
+// Ping is the watch over silent clients.
+type Ping struct {
+	Interval time.Duration `koanf:"interval" doc:"Time between server pings."`
+	Timeout  time.Duration `koanf:"timeout" doc:"Time a client has to answer a ping before it is closed with 3012."`
+}
+
+// Limits bound what one client may use.
+type Limits struct {
+	FrameSize         Size    `koanf:"frame_size" doc:"Largest frame a client may send; a larger one is closed with 1009."`
+	CommandsPerSecond float64 `koanf:"commands_per_second" doc:"Commands a session may send per second; 0: no limit. Above it a command is answered with error 111."`
+	CommandBurst      int     `koanf:"command_burst" doc:"Commands a session may send at once before the rate counts."`
+	ErrorsBeforeClose int     `koanf:"errors_before_close" doc:"Refused commands (errors 107 and 111) in a row after which the session is closed with 3509 or 3013; 0: never."`
+	Channels          int     `koanf:"channels" doc:"Channels a session may be subscribed to."`
+	SessionsPerUser   int     `koanf:"sessions_per_user" doc:"Sessions one user may have; 0: no limit. Above it the newcomer is closed with 3504."`
+	ChannelLength     int     `koanf:"channel_length" doc:"Longest channel name, in bytes (1 to 255)."`
+	QueueSize         Size    `koanf:"queue_size" doc:"Bytes that may wait for a slow client."`
+	QueueMessages     int     `koanf:"queue_messages" doc:"Messages that may wait for a slow client."`
+}
+
+// API is the listener for operators.
+type API struct {
+	Addr string `koanf:"addr" doc:"Address of metrics and health; empty: none. Keep it private."`
+}
+
+// Public is what is served to browsers beside the client endpoints.
+type Public struct {
+	Enabled bool   `koanf:"enabled" doc:"Serve static files."`
+	Dir     string `koanf:"dir" doc:"Directory to serve instead of the built-in demo pages."`
+}
+
+// Auth says how clients prove who they are.
+type Auth struct {
+	Type string `koanf:"type" doc:"hook: only a plugin's connect hook admits; jwt: a token, or a plugin's connect hook; none: everybody."`
+	User string `koanf:"user" doc:"With type none, who a client is: anonymous, or claimed (whatever the field user in its connect data says)."`
+	JWT  JWT    `koanf:"jwt"`
+}
+
+// JWT is the check of tokens. Which algorithms are accepted follows from the keys alone.
+type JWT struct {
+	HMACSecret    string        `koanf:"hmac_secret" secret:"true" doc:"Secret for HS256, HS384 and HS512; at least 32 bytes."`
+	PublicKey     string        `koanf:"public_key" doc:"PEM public key, or the path of its file: RSA (RS256 to RS512, PS256 to PS512), ECDSA (ES256 to ES512 by curve) or Ed25519 (EdDSA)."`
+	Audience      string        `koanf:"audience" doc:"Required aud; empty: not checked."`
+	Issuer        string        `koanf:"issuer" doc:"Required iss; empty: not checked."`
+	Leeway        time.Duration `koanf:"leeway" doc:"Clock difference tolerated in exp, nbf and iat."`
+	RequireExpiry bool          `koanf:"require_expiry" doc:"Refuse tokens without exp."`
+}
+
+// Namespace holds the options of the channels whose name begins with its name and a colon.
+type Namespace struct {
+	Subscribe     string        `koanf:"subscribe" doc:"Who may subscribe: anyone, user (authenticated), granted (by token or hook), nobody."`
+	Publish       string        `koanf:"publish" doc:"Who may publish: anyone, user, granted, nobody."`
+	Presence      bool          `koanf:"presence" doc:"Keep and show who is subscribed. Asking takes a subscription or a grant."`
+	JoinLeave     bool          `koanf:"join_leave" doc:"Tell subscribers who comes and goes."`
+	HistorySize   int           `koanf:"history_size" doc:"Publications kept per channel; 0: none."`
+	HistoryTTL    time.Duration `koanf:"history_ttl" doc:"How long publications are kept."`
+	Recovery      bool          `koanf:"recovery" doc:"Let clients recover what they missed; needs history."`
+	ExcludeSender bool          `koanf:"exclude_sender" doc:"Do not deliver a publication to the session that published it."`
+	SlowConsumer  string        `koanf:"slow_consumer" doc:"When a client's queue is full: disconnect (3008), drop_oldest, or conflate (keep only the newest publication of the channel)."`
+	Content       string        `koanf:"content" doc:"What publications hold: json (checked), or binary (Protobuf clients only)."`
+	AuditPayload  bool          `koanf:"audit_payload" doc:"Keep the payload in the audit."`
+}
+
+// Plugins is the owner's code.
+type Plugins struct {
+	Dir      string        `koanf:"dir" doc:"Directory whose *.lua files are loaded in the order of their names; missing: none. Files in folders below it are not loaded."`
+	Load     []Plugin      `koanf:"load" doc:"Plugins loaded before those of the directory, in this order."`
+	Deadline time.Duration `koanf:"deadline" doc:"Time a plugin has for one answer."`
+	OnError  string        `koanf:"on_error" doc:"What a fault of a plugin means: deny or allow."`
+}
+
+// Plugin is one entry of the ordered list. Zero fields take the values of Plugins.
+type Plugin struct {
+	Name     string         `koanf:"name" doc:"Name in logs and audit; default: the file's name without its ending. A name without a path means the bundled plugin of that name."`
+	Path     string         `koanf:"path" doc:"File of the plugin."`
+	Deadline time.Duration  `koanf:"deadline" doc:"Time it has for one answer."`
+	OnError  string         `koanf:"on_error" doc:"What its faults mean: deny or allow."`
+	Config   map[string]any `koanf:"config" doc:"Values handed to the plugin."`
+}
+
+// Audit is the record of what happened.
+type Audit struct {
+	Store         string        `koanf:"store" doc:"sqlite, clickhouse, or none. Empty: clickhouse when a DSN is set, otherwise sqlite."`
+	Queue         int           `koanf:"queue" doc:"Events that may wait for the store; beyond it they are dropped and counted."`
+	QueueSize     Size          `koanf:"queue_size" doc:"Bytes of payload that may wait for the store."`
+	BatchEvents   int           `koanf:"batch_events" doc:"Events that are written at once."`
+	FlushInterval time.Duration `koanf:"flush_interval" doc:"Longest time an event waits for its batch."`
+	SQLite        SQLite        `koanf:"sqlite"`
+	ClickHouse    ClickHouse    `koanf:"clickhouse"`
+}
+
+// SQLite is the embedded audit store.
+type SQLite struct {
+	Path string `koanf:"path" doc:"Database file; empty: audit.db in the data directory."`
+}
+
+// ClickHouse is the audit store for production.
+type ClickHouse struct {
+	DSN     string        `koanf:"dsn" secret:"true" doc:"clickhouse://user:password@host:9000/database; native protocol."`
+	Timeout time.Duration `koanf:"timeout" doc:"Longest time for one insert."`
+}
+
+// Log is the application log.
+type Log struct {
+	Level  string `koanf:"level" doc:"debug, info, warn or error."`
+	Format string `koanf:"format" doc:"text or json."`
+}
+
+// AccessLog is the log of HTTP requests and WebSocket handshakes.
+type AccessLog struct {
+	Format string `koanf:"format" doc:"off, combined (nginx), common (Apache) or json."`
+	Path   string `koanf:"path" doc:"File to append to; empty: standard output."`
+}
+
+// Shutdown is the end of a process.
+type Shutdown struct {
+	Timeout time.Duration `koanf:"timeout" doc:"Time for everything to finish after the first signal."`
+}

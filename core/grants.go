@@ -1,0 +1,109 @@
+package core
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// Permission is a set of things a session may do in a channel.
+type Permission uint8
+
+// The permissions, with the names they have in tokens.
+const (
+	MaySubscribe Permission = 1 << iota // sub
+	MayPublish                          // pub
+	MayPresence                         // prs
+	MayHistory                          // hst
+	MayBroadcast                        // brd
+)
+
+var permissionNames = map[string]Permission{
+	"sub": MaySubscribe, "pub": MayPublish, "prs": MayPresence, "hst": MayHistory, "brd": MayBroadcast,
+}
+
+// Grant gives permissions in the channels that match.
+type Grant struct {
+	allow    Permission
+	channels []string         // Exact names, when patterns is nil.
+	patterns []*regexp.Regexp // Anchored.
+}
+
+// Grants is all that was granted to a session. Whatever no grant gives is denied.
+type Grants []Grant
+
+// Allow reports whether some grant gives every permission in p for the channel.
+func (g Grants) Allow(p Permission, channel string) bool {
+	for i := range g {
+		if g[i].allow&p == p && g[i].matches(channel) {
+			return true
+		}
+	}
+	return false
+}
+
+func (g *Grant) matches(channel string) bool {
+	for _, name := range g.channels {
+		if name == channel {
+			return true
+		}
+	}
+	for _, pattern := range g.patterns {
+		if pattern.MatchString(channel) {
+			return true
+		}
+	}
+	return false
+}
+
+// NewGrant makes a grant. match is "" for exact names, "wildcard" for patterns in which * stands for any run of characters, or
+// "regex" for RE2 expressions that must match the whole name. allow holds names from sub, pub, prs, hst, brd.
+func NewGrant(channels []string, match string, allow []string) (Grant, error) {
+	var g Grant
+	for _, name := range allow {
+		p, ok := permissionNames[name]
+		if !ok {
+			return Grant{}, fmt.Errorf("unknown permission %q, want one of sub, pub, prs, hst, brd", name)
+		}
+		g.allow |= p
+	}
+	switch match {
+	case "":
+		g.channels = channels
+		return g, nil
+	case "wildcard", "regex":
+	default:
+		return Grant{}, fmt.Errorf("unknown match %q, want nothing, wildcard or regex", match)
+	}
+	for _, c := range channels {
+		if match == "wildcard" {
+			c = strings.ReplaceAll(regexp.QuoteMeta(c), `\*`, `.*`)
+		}
+		re, err := regexp.Compile(`(?s)\A(?:` + c + `)\z`)
+		if err != nil {
+			return Grant{}, fmt.Errorf("channel pattern %q: %w", c, err)
+		}
+		g.patterns = append(g.patterns, re)
+	}
+	return g, nil
+}
+
+// UnmarshalJSON reads the form grants have in tokens and hook answers:
+// {"channels":["news:*"],"match":"wildcard","allow":["sub","hst"]}.
+func (g *Grant) UnmarshalJSON(b []byte) error {
+	var raw struct {
+		Channels []string `json:"channels"`
+		Match    string   `json:"match"`
+		Allow    []string `json:"allow"`
+	}
+	if err := json.Unmarshal(b, &raw); err != nil {
+		return err
+	}
+	grant, err := NewGrant(raw.Channels, raw.Match, raw.Allow)
+	if err != nil {
+		return err
+	}
+	*g = grant
+	return nil
+}

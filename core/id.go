@@ -1,0 +1,72 @@
+package core
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"time"
+)
+
+// ID names a session, a message or an audit event: a UUID of version 7 (RFC 9562 §5.7), so that identifiers sort by the
+// time they were made. The zero ID means "none".
+type ID [16]byte
+
+// NewID returns a fresh identifier. It is safe for concurrent use and does not fail: crypto/rand ends the process rather
+// than return weak randomness.
+func NewID() ID {
+	var id ID
+	rand.Read(id[6:]) //nolint:errcheck // crypto/rand.Read never returns an error since Go 1.24.
+	var at [8]byte
+	binary.BigEndian.PutUint64(at[:], uint64(time.Now().UnixMilli()))
+	copy(id[:6], at[2:])
+	id[6] = id[6]&0x0f | 0x70
+	id[8] = id[8]&0x3f | 0x80
+	return id
+}
+
+// ErrBadID is returned by ParseID for anything but the 36-character form of a UUID.
+var ErrBadID = errors.New("not a UUID")
+
+// ParseID reads the 36-character form that String writes.
+func ParseID(s string) (ID, error) {
+	var id ID
+	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
+		return ID{}, ErrBadID
+	}
+	var digits [32]byte
+	n := copy(digits[:], s[:8])
+	n += copy(digits[n:], s[9:13])
+	n += copy(digits[n:], s[14:18])
+	n += copy(digits[n:], s[19:23])
+	copy(digits[n:], s[24:])
+	if _, err := hex.Decode(id[:], digits[:]); err != nil {
+		return ID{}, ErrBadID
+	}
+	return id, nil
+}
+
+// String returns the 36-character lower-case form, also for the zero ID.
+func (id ID) String() string {
+	var b [36]byte
+	hex.Encode(b[:8], id[:4])
+	b[8] = '-'
+	hex.Encode(b[9:13], id[4:6])
+	b[13] = '-'
+	hex.Encode(b[14:18], id[6:8])
+	b[18] = '-'
+	hex.Encode(b[19:23], id[8:10])
+	b[23] = '-'
+	hex.Encode(b[24:], id[10:])
+	return string(b[:])
+}
+
+// IsZero reports whether id is the zero ID, "none".
+func (id ID) IsZero() bool { return id == ID{} }
+
+// Time returns the moment the identifier was made, to the millisecond.
+func (id ID) Time() time.Time {
+	var at [8]byte
+	copy(at[2:], id[:6])
+	return time.UnixMilli(int64(binary.BigEndian.Uint64(at[:])))
+}

@@ -1,0 +1,94 @@
+package hooks
+
+import (
+	"context"
+	"time"
+
+	"github.com/zenconn/server/core"
+)
+
+// Verdict is a plugin's answer. The numbers are those of the Wasm ABI hook_v1.
+type Verdict uint8
+
+// The verdicts.
+const (
+	Allow Verdict = iota // Yes; the next plugin is asked.
+	Deny                 // No; nobody else is asked. The client gets Code and Reason.
+	Drop                 // Publish only: acknowledge and deliver to nobody.
+	Pass                 // No opinion; the next plugin is asked.
+)
+
+func (v Verdict) String() string {
+	switch v {
+	case Allow:
+		return "allow"
+	case Deny:
+		return "deny"
+	case Drop:
+		return "drop"
+	case Pass:
+		return "pass"
+	}
+	return "invalid"
+}
+
+// Answer is a verdict with what belongs to it.
+type Answer struct {
+	Verdict  Verdict
+	Code     uint32 // With Deny: an error code (below 2000) or a disconnect code (3000 to 4999); 0 means 103 permission denied.
+	Reason   string // With Deny: the sentence for the client and the audit.
+	Modified bool   // The event was written to.
+}
+
+// Plugin is one piece of the owner's code, loaded and checked. It also implements those of Connector, Subscriber, Publisher
+// and Caller that it wants to be asked by. All methods may be called concurrently.
+//
+// A hook method must return soon after ctx ends. A non-nil error is a fault of the plugin (not a denial): the chain decides
+// what it means by the plugin's on_error, and the event may then be half written, which the chain undoes.
+type Plugin interface {
+	Name() string // Unique within a chain.
+	Hash() string // Content hash of what was loaded, lower-case hex of SHA-256.
+	Close() error // Frees what the plugin holds. No hook is called afterwards.
+}
+
+// Connector is a plugin with an opinion on connects. Authentication needs one explicit Allow, by it or by a token.
+type Connector interface {
+	Connect(ctx context.Context, event *Connect) (Answer, error)
+}
+
+// Subscriber is a plugin with an opinion on subscriptions. Its Allow outweighs the namespace's rule.
+type Subscriber interface {
+	Subscribe(ctx context.Context, event *Subscribe) (Answer, error)
+}
+
+// Publisher is a plugin with an opinion on publications. Its Allow outweighs the namespace's rule.
+type Publisher interface {
+	Publish(ctx context.Context, event *Publish) (Answer, error)
+}
+
+// Caller is a plugin that answers remote procedure calls. The first Allow answers; if all pass, the method does not exist.
+type Caller interface {
+	Call(ctx context.Context, event *RPC) (Answer, error)
+}
+
+// Decision is one verdict, or one fault, of one plugin: what the audit and the metrics show.
+type Decision struct {
+	Hook     Hook
+	Plugin   string
+	Hash     string
+	Verdict  Verdict // Meaningless when Fault is not nil.
+	Modified bool
+	Code     uint32
+	Reason   string
+	Fault    error // The plugin failed; wraps context.DeadlineExceeded when it ran out of time.
+	Duration time.Duration
+
+	Client  *Client
+	Channel string  // For subscribe and publish.
+	Message core.ID // For publish.
+}
+
+// Observer is told of every decision but Pass, on the goroutine that asked: it must not block or keep the Decision's pointers.
+type Observer interface {
+	Decided(d Decision)
+}
