@@ -55,6 +55,7 @@ type Subscribe struct {
 type Publish struct {
 	Client  Client
 	Channel string
+	Message core.ID // The publication's identity in the audit; must not be written.
 
 	Data []byte
 	Tags map[string]string
