@@ -1,0 +1,222 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+)
+
+const (
+	readyTimeout = 30 * time.Second
+	stopTimeout  = 30 * time.Second // Beyond the server's own shutdown timeout.
+)
+
+// Options say how a server under test is run. The zero value runs it with nothing but addresses and a data directory.
+type Options struct {
+	Config  string            // YAML, handed over as --config; empty: none.
+	Plugins map[string]string // Files of the directory "plugins" below Dir: name and contents.
+	Args    []string          // More arguments.
+	Env     []string          // Added to the test's environment, as KEY=value.
+	Dir     string            // Working directory; empty: a temporary one.
+}
+
+// Server is one running zenconn process. Its methods must not be called concurrently, except Log.
+type Server struct {
+	t       testing.TB
+	options Options
+	client  string
+	api     string
+	log     logBuffer
+	running *process // Nil while stopped.
+}
+
+// process is one life of the server.
+type process struct {
+	cmd  *exec.Cmd
+	done chan struct{} // Closed when the process has ended.
+}
+
+// Start runs a server and returns when it is ready. It is stopped when the test ends; when the test has failed by then, the
+// server's log is shown.
+func Start(t testing.TB, o Options) *Server {
+	t.Helper()
+	if o.Dir == "" {
+		o.Dir = t.TempDir()
+	}
+	s := &Server{t: t, options: o, client: freeAddr(t), api: freeAddr(t)}
+	for name, text := range o.Plugins {
+		s.WritePlugin(name, text)
+	}
+	if o.Config != "" {
+		s.write("zenconn.yaml", o.Config)
+	}
+	t.Cleanup(func() {
+		s.Stop()
+		if t.Failed() {
+			t.Logf("log of the server at %s:\n%s", s.client, s.Log())
+		}
+	})
+	s.Run()
+	return s
+}
+
+// Addr returns host:port of the listener for clients. It stays the same over restarts.
+func (s *Server) Addr() string { return s.client }
+
+// APIAddr returns host:port of the listener for operators.
+func (s *Server) APIAddr() string { return s.api }
+
+// Dir returns the working directory, which holds plugins and data.
+func (s *Server) Dir() string { return s.options.Dir }
+
+// Log returns what the server has written so far, over all its lives.
+func (s *Server) Log() string { return s.log.String() }
+
+// WritePlugin writes a file into the plugin directory. The server loads it at its next start.
+func (s *Server) WritePlugin(name, text string) {
+	s.t.Helper()
+	s.write(filepath.Join("plugins", name), text)
+}
+
+func (s *Server) write(name, text string) {
+	s.t.Helper()
+	path := filepath.Join(s.options.Dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// Run starts the server again after Stop or Kill and returns when it is ready.
+func (s *Server) Run() {
+	s.t.Helper()
+	if s.running != nil {
+		s.t.Fatal("the server is running already")
+	}
+	args := []string{"--client.addr", s.client, "--api.addr", s.api, "--data", "data"}
+	if s.options.Config != "" {
+		args = append(args, "--config", "zenconn.yaml")
+	}
+	cmd := exec.Command(Binary(s.t), append(args, s.options.Args...)...)
+	cmd.Dir, cmd.Env = s.options.Dir, append(os.Environ(), s.options.Env...)
+	cmd.Stdout, cmd.Stderr = &s.log, &s.log
+	if err := cmd.Start(); err != nil {
+		s.t.Fatalf("start the server: %v", err)
+	}
+	p := &process{cmd: cmd, done: make(chan struct{})}
+	go func() {
+		defer close(p.done)
+		cmd.Wait() //nolint:errcheck // Stop reads the exit code from the process state.
+	}()
+	s.running = p
+	s.waitReady(p)
+}
+
+func (s *Server) waitReady(p *process) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
+	defer cancel()
+	poll := time.NewTicker(20 * time.Millisecond)
+	defer poll.Stop()
+	for {
+		if status(ctx, "http://"+s.api+"/readyz") == http.StatusOK {
+			return
+		}
+		select {
+		case <-p.done:
+			s.running = nil
+			s.t.Fatalf("the server ended with exit code %d before it was ready:\n%s", p.cmd.ProcessState.ExitCode(), s.Log())
+		case <-ctx.Done():
+			s.t.Fatalf("the server is not ready after %v:\n%s", readyTimeout, s.Log())
+		case <-poll.C:
+		}
+	}
+}
+
+// Stop asks the server to end in order, as an operator would, and returns its exit code. It does nothing to a stopped server.
+func (s *Server) Stop() int {
+	s.t.Helper()
+	return s.end(os.Interrupt)
+}
+
+// Kill ends the server without giving it a chance to say goodbye.
+func (s *Server) Kill() {
+	s.t.Helper()
+	s.end(os.Kill)
+}
+
+func (s *Server) end(signal os.Signal) int {
+	s.t.Helper()
+	p := s.running
+	if p == nil {
+		return 0
+	}
+	s.running = nil
+	if err := p.cmd.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		s.t.Errorf("%v the server: %v", signal, err)
+	}
+	select {
+	case <-p.done:
+	case <-time.After(stopTimeout):
+		p.cmd.Process.Kill() //nolint:errcheck // It is reported as hanging either way.
+		<-p.done
+		s.t.Errorf("the server still ran %v after %v", stopTimeout, signal)
+	}
+	return p.cmd.ProcessState.ExitCode()
+}
+
+// status returns the HTTP status of a GET, 0 when there is no answer.
+func status(ctx context.Context, url string) int {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return 0
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0
+	}
+	defer res.Body.Close()
+	io.Copy(io.Discard, res.Body) //nolint:errcheck // Only the status is asked for.
+	return res.StatusCode
+}
+
+// freeAddr finds a loopback port nobody listens on. The server gets the number, not the socket, so that it can come back on the
+// same port after a restart.
+func freeAddr(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// logBuffer collects the output of a process.
+type logBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
