@@ -1,0 +1,89 @@
+package hub
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/zenconn/server/core"
+	"github.com/zenconn/server/core/outbound"
+)
+
+// Member is one connection listening to one channel.
+type Member struct {
+	// Fixed after Join.
+	queue     *outbound.Queue
+	session   core.ID
+	info      core.ClientInfo
+	presence  bool
+	joinLeave bool
+	topic     *topic
+
+	index int // In topic.members; guarded by topic.mu.
+
+	// held keeps publications back until the member has got the reply to its subscribe command; nil afterwards.
+	held atomic.Pointer[held]
+}
+
+// MemberOptions describe a member to be.
+type MemberOptions struct {
+	Queue     *outbound.Queue
+	Session   core.ID
+	Info      core.ClientInfo
+	Presence  bool // Show it in the channel's presence.
+	JoinLeave bool // Tell it who comes and goes.
+}
+
+// Info returns what others see of the member.
+func (m *Member) Info() core.ClientInfo { return m.info }
+
+// Channel returns the channel the member listens to.
+func (m *Member) Channel() string { return m.topic.name }
+
+// maxHeld is how many publications are kept back for a member that is just joining. Joining takes one reading of the history;
+// a channel that publishes more in that time makes the subscription start again.
+const maxHeld = 1024
+
+type held struct {
+	mu       sync.Mutex
+	pubs     []*core.Publication
+	overflow bool
+	released bool
+}
+
+// hold keeps the publication back if the member is still joining. It reports whether it did.
+func (m *Member) hold(pub *core.Publication) bool {
+	h := m.held.Load()
+	if h == nil {
+		return false
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.released {
+		return false
+	}
+	if len(h.pubs) == maxHeld {
+		h.overflow = true
+	} else {
+		h.pubs = append(h.pubs, pub)
+	}
+	return true
+}
+
+// Release ends the joining: publications kept back are queued now, but for those up to the offset the member already knows, and
+// from then on publications come as they are made. The caller has queued the reply to the subscribe command before, and flushes
+// afterwards. It reports false when too much had to be kept back; the member then misses publications and must leave.
+func (m *Member) Release(known uint64) bool {
+	h := m.held.Load()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.released = true
+	for _, pub := range h.pubs {
+		if pub.Offset == 0 || pub.Offset > known {
+			frame := m.queue.Encoding().AppendPublicationFrame(nil, m.topic.name, pub)
+			m.queue.Enqueue(frame, &m.topic.lane)
+		}
+	}
+	h.pubs = nil
+	m.held.Store(nil)
+	return !h.overflow
+}

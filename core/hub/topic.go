@@ -1,0 +1,106 @@
+package hub
+
+import (
+	"hash/maphash"
+	"sync"
+
+	"github.com/zenconn/server/core/outbound"
+)
+
+// topic is one channel with members, or with a publication under way.
+type topic struct {
+	// Fixed after construction.
+	name string
+	lane outbound.Lane
+
+	// order serialises "append to the history, then fan out", so that members see offsets in order. It is taken before mu and may
+	// be held during a history call; mu may not.
+	order sync.Mutex
+
+	mu      sync.RWMutex // Guards all below.
+	members []*Member
+	holders int  // Publications under way.
+	gone    bool // Removed from its shard; look the channel up again.
+}
+
+// shardCount spreads the channels so that their look-ups do not meet. A power of two.
+const shardCount = 64
+
+type shard struct {
+	mu     sync.RWMutex // Held for map work only.
+	topics map[string]*topic
+}
+
+type shards struct {
+	seed maphash.Seed
+	all  [shardCount]shard
+}
+
+func (s *shards) of(channel string) *shard {
+	return &s.all[maphash.String(s.seed, channel)%shardCount]
+}
+
+// find returns the topic of a channel, or nil.
+func (s *shards) find(channel string) *topic {
+	sh := s.of(channel)
+	sh.mu.RLock()
+	defer sh.mu.RUnlock()
+	return sh.topics[channel]
+}
+
+// lock returns the topic of a channel with its mu held for writing, and makes it if there is none.
+func (s *shards) lock(channel string, policy outbound.Policy) *topic {
+	sh := s.of(channel)
+	for {
+		sh.mu.RLock()
+		t := sh.topics[channel]
+		sh.mu.RUnlock()
+		if t == nil {
+			sh.mu.Lock()
+			if t = sh.topics[channel]; t == nil {
+				t = &topic{name: channel, lane: outbound.Lane{Policy: policy}}
+				sh.topics[channel] = t
+			}
+			sh.mu.Unlock()
+		}
+		t.mu.Lock()
+		if !t.gone {
+			return t
+		}
+		t.mu.Unlock()
+	}
+}
+
+// unlock releases the topic, and forgets it when nobody needs it any more.
+func (s *shards) unlock(t *topic) {
+	t.gone = len(t.members) == 0 && t.holders == 0
+	gone := t.gone
+	if gone {
+		sh := s.of(t.name)
+		sh.mu.Lock()
+		delete(sh.topics, t.name)
+		sh.mu.Unlock()
+	}
+	t.mu.Unlock()
+}
+
+func (t *topic) addLocked(m *Member) {
+	m.topic, m.index = t, len(t.members)
+	t.members = append(t.members, m)
+}
+
+// removeLocked reports whether m was still a member.
+func (t *topic) removeLocked(m *Member) bool {
+	last := len(t.members) - 1
+	if m.index > last || t.members[m.index] != m {
+		return false
+	}
+	t.members[m.index] = t.members[last]
+	t.members[m.index].index = m.index
+	t.members[last] = nil
+	t.members = t.members[:last]
+	if cap(t.members) > 64 && len(t.members) < cap(t.members)/4 {
+		t.members = append(make([]*Member, 0, 2*len(t.members)), t.members...)
+	}
+	return true
+}

@@ -1,0 +1,66 @@
+// Package metrics holds the counters a worker keeps while it works, as Prometheus collectors. It knows no other package of the
+// server but core; what is counted elsewhere (connections, queue lengths) is read when somebody scrapes.
+package metrics
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Metrics are the counters of one worker. Names and labels are documented in docs/operations.md.
+type Metrics struct {
+	SessionsOpened *prometheus.CounterVec // By transport, protocol.
+	SessionsClosed *prometheus.CounterVec // By code.
+	Commands       *prometheus.CounterVec // By command.
+	Refused        *prometheus.CounterVec // By command, code.
+	Publications   *prometheus.CounterVec // By namespace.
+	Deliveries     *prometheus.CounterVec // By namespace.
+	Dropped        *prometheus.CounterVec // By reason.
+	Decisions      *prometheus.CounterVec // By plugin, hook, verdict.
+	HookDuration   *prometheus.HistogramVec
+	Handshakes     *prometheus.CounterVec // By result.
+}
+
+// New makes the counters and registers them.
+func New(registry prometheus.Registerer) *Metrics {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		c := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "zenconn", Name: name, Help: help}, labels)
+		registry.MustRegister(c)
+		return c
+	}
+	m := &Metrics{
+		SessionsOpened: counter("sessions_opened_total", "Sessions that completed their connect command.", "transport", "protocol"),
+		SessionsClosed: counter("sessions_closed_total", "Connections that ended, by close code.", "code"),
+		Commands:       counter("commands_total", "Commands received from clients.", "command"),
+		Refused:        counter("commands_refused_total", "Commands answered with an error, by error code.", "command", "code"),
+		Publications:   counter("publications_total", "Publications accepted.", "namespace"),
+		Deliveries:     counter("deliveries_total", "Publications queued for subscribers.", "namespace"),
+		Dropped:        counter("frames_dropped_total", "Frames that were not delivered, by reason.", "reason"),
+		Decisions:      counter("hook_decisions_total", "Verdicts and faults of plugins.", "plugin", "hook", "verdict"),
+		Handshakes:     counter("handshakes_total", "WebSocket handshakes, by result.", "result"),
+		HookDuration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: "zenconn", Name: "hook_duration_seconds", Help: "Time plugins took for one answer.",
+			Buckets: prometheus.ExponentialBuckets(0.5e-6, 4, 10), // 0.5 µs to 131 ms.
+		}, []string{"plugin", "hook"}),
+	}
+	registry.MustRegister(m.HookDuration)
+	return m
+}
+
+// Refusal counts one command answered with an error.
+func (m *Metrics) Refusal(command string, code uint32) {
+	m.Refused.WithLabelValues(command, strconv.FormatUint(uint64(code), 10)).Inc()
+}
+
+// Closed counts the end of one connection.
+func (m *Metrics) Closed(code uint16) {
+	m.SessionsClosed.WithLabelValues(strconv.FormatUint(uint64(code), 10)).Inc()
+}
+
+// Decision counts one verdict of a plugin.
+func (m *Metrics) Decision(plugin, hook, verdict string, took time.Duration) {
+	m.Decisions.WithLabelValues(plugin, hook, verdict).Inc()
+	m.HookDuration.WithLabelValues(plugin, hook).Observe(took.Seconds())
+}
