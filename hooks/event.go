@@ -28,7 +28,7 @@ type Client struct {
 }
 
 // Connect asks whether a client may connect and who it is. User to Data are what the authenticator found and what the next
-// plugin and the session will see: a plugin may write them.
+// plugin and the session will see: a plugin may write them. Byte slices are replaced, never written in place.
 type Connect struct {
 	Client Client
 	Token  string
@@ -42,7 +42,7 @@ type Connect struct {
 	Data     []byte // JSON handed to the client in the connect reply.
 }
 
-// Subscribe asks whether a client may join a channel. Options may be written.
+// Subscribe asks whether a client may join a channel. The fields of Options may be replaced, never written in place.
 type Subscribe struct {
 	Client  Client
 	Channel string

@@ -43,8 +43,9 @@ type Answer struct {
 // Plugin is one piece of the owner's code, loaded and checked. It also implements those of Connector, Subscriber, Publisher
 // and Caller that it wants to be asked by. All methods may be called concurrently.
 //
-// A hook method must return soon after ctx ends. A non-nil error is a fault of the plugin (not a denial): the chain decides
-// what it means by the plugin's on_error, and the event may then be half written, which the chain undoes.
+// A hook method must return soon after ctx ends, and must not keep ctx: it is valid during the call only. A non-nil error is a
+// fault of the plugin (not a denial): the chain decides what it means by the plugin's on_error, and the event may then be half
+// written, which the chain undoes.
 type Plugin interface {
 	Name() string // Unique within a chain.
 	Hash() string // Content hash of what was loaded, lower-case hex of SHA-256.
@@ -71,12 +72,17 @@ type Caller interface {
 	Call(ctx context.Context, event *RPC) (Answer, error)
 }
 
+// Selective is a plugin that knows only after loading which of the hooks it has methods for it wants to be asked.
+type Selective interface {
+	Hooks() []Hook // Always the same.
+}
+
 // Decision is one verdict, or one fault, of one plugin: what the audit and the metrics show.
 type Decision struct {
 	Hook     Hook
 	Plugin   string
 	Hash     string
-	Verdict  Verdict // Meaningless when Fault is not nil.
+	Verdict  Verdict // With a Fault: what it meant, Deny or, for a plugin that fails open, Pass.
 	Modified bool
 	Code     uint32
 	Reason   string

@@ -1,0 +1,71 @@
+package hooks
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// callContext is the context of one call of one plugin. It exists because context.WithDeadline costs allocations and a timer
+// for every message, and a plugin that answers at once needs neither: the timer is only made when somebody asks for Done.
+type callContext struct {
+	parent   context.Context
+	deadline time.Time
+
+	mu    sync.Mutex // A plugin may hand the context to goroutines of its own.
+	timed context.Context
+	stop  context.CancelFunc
+}
+
+var callContexts = sync.Pool{New: func() any { return new(callContext) }}
+
+func borrowContext(parent context.Context, deadline time.Time) *callContext {
+	c := callContexts.Get().(*callContext)
+	if earlier, ok := parent.Deadline(); ok && earlier.Before(deadline) {
+		deadline = earlier
+	}
+	c.parent, c.deadline = parent, deadline
+	return c
+}
+
+// giveBack ends the call. Contexts that were waited for are not used again: somebody may still hold them.
+func (c *callContext) giveBack() {
+	c.mu.Lock()
+	stop := c.stop
+	c.mu.Unlock()
+	if stop != nil {
+		stop()
+		return
+	}
+	c.parent = context.Background()
+	callContexts.Put(c)
+}
+
+func (c *callContext) Deadline() (time.Time, bool) { return c.deadline, true }
+
+func (c *callContext) Done() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.timed == nil {
+		c.timed, c.stop = context.WithDeadline(c.parent, c.deadline)
+	}
+	return c.timed.Done()
+}
+
+func (c *callContext) Err() error {
+	if err := c.parent.Err(); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	timed := c.timed
+	c.mu.Unlock()
+	if timed != nil {
+		return timed.Err()
+	}
+	if time.Until(c.deadline) <= 0 {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+func (c *callContext) Value(key any) any { return c.parent.Value(key) }

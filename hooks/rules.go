@@ -1,0 +1,135 @@
+package hooks
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/zenconn/server/core"
+)
+
+// rules is what differs between the hooks.
+type rules[E any] struct {
+	hook              Hook
+	firstAllowAnswers bool                                            // The first Allow ends the chain.
+	mayDrop           bool                                            // Drop is a verdict of this hook.
+	snapshot          func(event *E) E                                // What undoes a fault; shares nothing a plugin may write in place.
+	inspect           func(verdict Verdict, before E, event *E) error // A fault when the plugin left something unfit for clients.
+	describe          func(event *E, d *Decision)                     // Names the event in a decision.
+}
+
+var connectRules = rules[Connect]{
+	hook: OnConnect,
+	snapshot: func(e *Connect) Connect {
+		s := *e
+		if len(s.Subs) > 0 {
+			s.Subs = maps.Clone(s.Subs)
+		}
+		if len(s.Grants) > 0 {
+			s.Grants = slices.Clone(s.Grants)
+		}
+		return s
+	},
+	inspect: func(_ Verdict, before Connect, e *Connect) error {
+		return errors.Join(inspectJSON("info", before.Info, e.Info), inspectJSON("data", before.Data, e.Data))
+	},
+	describe: func(e *Connect, d *Decision) { d.Client = &e.Client },
+}
+
+var subscribeRules = rules[Subscribe]{
+	hook:     OnSubscribe,
+	snapshot: func(e *Subscribe) Subscribe { return *e },
+	inspect: func(_ Verdict, before Subscribe, e *Subscribe) error {
+		return errors.Join(inspectJSON("info", before.Options.Info, e.Options.Info), inspectJSON("data", before.Options.Data, e.Options.Data))
+	},
+	describe: func(e *Subscribe, d *Decision) { d.Client, d.Channel = &e.Client, e.Channel },
+}
+
+// A publication's data is inspected by the session: only it knows whether the channel carries JSON.
+var publishRules = rules[Publish]{
+	hook:     OnPublish,
+	mayDrop:  true,
+	snapshot: func(e *Publish) Publish { return *e },
+	inspect:  func(Verdict, Publish, *Publish) error { return nil },
+	describe: func(e *Publish, d *Decision) { d.Client, d.Channel, d.Message = &e.Client, e.Channel, e.Message },
+}
+
+var rpcRules = rules[RPC]{
+	hook:              OnRPC,
+	firstAllowAnswers: true,
+	snapshot:          func(e *RPC) RPC { return *e },
+	inspect: func(v Verdict, before RPC, e *RPC) error {
+		if v != Allow || e.Client.Protocol == "protobuf" {
+			return nil
+		}
+		return inspectJSON("reply", before.Reply, e.Reply)
+	},
+	describe: func(e *RPC, d *Decision) { d.Client = &e.Client },
+}
+
+// inspectJSON refuses what a plugin wrote and a JSON client could not read.
+func inspectJSON(field string, before, after []byte) error {
+	same := len(before) == len(after) && (len(after) == 0 || &before[0] == &after[0])
+	if same || len(after) == 0 || json.Valid(after) {
+		return nil
+	}
+	return fmt.Errorf("%s is not valid JSON: %.60q", field, after)
+}
+
+// check completes an answer, or says why it is none.
+func (r *rules[E]) check(a Answer, before E, event *E) (Answer, error) {
+	switch {
+	case a.Verdict > Pass:
+		return a, fmt.Errorf("unknown verdict %d", a.Verdict)
+	case a.Verdict == Drop && !r.mayDrop:
+		return a, errors.New("drop is a verdict for publications only")
+	case a.Verdict == Deny:
+		return completeDenial(a)
+	}
+	return a, r.inspect(a.Verdict, before, event)
+}
+
+func completeDenial(a Answer) (Answer, error) {
+	if a.Code == 0 {
+		a.Code = core.ErrPermissionDenied.Code
+	}
+	if a.Code >= 2000 && a.Code < 3000 || a.Code >= 5000 {
+		return a, fmt.Errorf("code %d is neither an error (1 to 1999) nor a disconnect (3000 to 4999)", a.Code)
+	}
+	if a.Reason == "" {
+		a.Reason = standardReason(a.Code)
+	}
+	return a, nil
+}
+
+// standardReason is the client protocol's sentence for a code, and for the codes that are a plugin's own, that of 103.
+func standardReason(code uint32) string {
+	for _, e := range standardErrors {
+		if e.Code == code {
+			return e.Message
+		}
+	}
+	for _, d := range standardDisconnects {
+		if d.Code == code {
+			return d.Reason
+		}
+	}
+	return core.ErrPermissionDenied.Message
+}
+
+var standardErrors = [...]*core.Error{
+	core.ErrInternal, core.ErrUnauthorized, core.ErrUnknownChannel, core.ErrPermissionDenied, core.ErrMethodNotFound,
+	core.ErrAlreadySubscribed, core.ErrLimitExceeded, core.ErrBadRequest, core.ErrNotAvailable, core.ErrTokenExpired,
+	core.ErrExpired, core.ErrTooManyRequests, core.ErrUnrecoverablePosition, core.ErrConcurrentPagination,
+}
+
+var standardDisconnects = [...]core.Disconnect{
+	core.DisconnectConnectionClosed, core.DisconnectShutdown, core.DisconnectServerError, core.DisconnectExpired,
+	core.DisconnectSubExpired, core.DisconnectSlow, core.DisconnectWriteError, core.DisconnectInsufficientState,
+	core.DisconnectForceReconnect, core.DisconnectNoPong, core.DisconnectTooManyRequests, core.DisconnectStateInvalidated,
+	core.DisconnectInvalidToken, core.DisconnectBadRequest, core.DisconnectStale, core.DisconnectForceNoReconnect,
+	core.DisconnectConnectionLimit, core.DisconnectChannelLimit, core.DisconnectInappropriateProtocol,
+	core.DisconnectPermissionDenied, core.DisconnectNotAvailable, core.DisconnectTooManyErrors,
+}
