@@ -135,6 +135,10 @@ func (env *environment) load(cmd *cobra.Command) (*config.Loaded, error) {
 	if err != nil {
 		return nil, err
 	}
+	return env.loadFiles(cmd, files)
+}
+
+func (env *environment) loadFiles(cmd *cobra.Command, files []string) (*config.Loaded, error) {
 	return config.Load(config.Sources{Files: files, Environ: env.environ, Flags: cmd.Flags()})
 }
 

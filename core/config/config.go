@@ -119,7 +119,7 @@ type Plugin struct {
 	Path     string         `koanf:"path" doc:"File of the plugin."`
 	Deadline time.Duration  `koanf:"deadline" doc:"Time it has for one answer."`
 	OnError  string         `koanf:"on_error" doc:"What its faults mean: deny or allow."`
-	Config   map[string]any `koanf:"config" doc:"Values handed to the plugin."`
+	Config   map[string]any `koanf:"config" secret:"true" doc:"Values handed to the plugin."`
 }
 
 // Audit is the record of what happened.
@@ -140,7 +140,7 @@ type SQLite struct {
 
 // ClickHouse is the audit store for production.
 type ClickHouse struct {
-	DSN     string        `koanf:"dsn" secret:"true" doc:"clickhouse://user:password@host:9000/database; native protocol."`
+	DSN     string        `koanf:"dsn" secret:"password" doc:"clickhouse://user:password@host:9000/database; native protocol."`
 	Timeout time.Duration `koanf:"timeout" doc:"Longest time for one insert."`
 }
 
