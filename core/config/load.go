@@ -43,7 +43,7 @@ func Load(s Sources) (*Loaded, error) {
 	for _, p := range slices.Concat(badVariables, badFlags) {
 		check.refused[p.Key] = true
 	}
-	configured := len(layers)+len(unread)+len(badVariables)+len(badFlags) > 0
+	configured := len(layers)+len(badVariables)+len(badFlags) > 0
 	loaded, err := merge(check, layers, configured)
 	if err != nil {
 		return nil, err

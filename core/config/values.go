@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Value is one value of a configuration, in a form that may be shown to anybody.
@@ -20,7 +21,7 @@ type Value struct {
 
 // Text returns the value as one line that is never empty.
 func (v Value) Text() string {
-	if text, ok := v.Value.(string); ok && text != "" {
+	if text, ok := v.Value.(string); ok && text != "" && !strings.ContainsFunc(text, unicode.IsControl) {
 		return text
 	}
 	b, err := json.Marshal(v.Value)
