@@ -2,28 +2,43 @@ package audit
 
 import (
 	"context"
+	"errors"
 	"io"
 )
 
 // Batch is what a sink stores at once, by table.
 type Batch struct {
+	// Token names the batch for ever: a batch that is written again has the same token and the same events in the same order, and
+	// no other batch ever has it. A sink uses it to store a batch once that arrived twice because the answer got lost.
+	Token     string
 	Messages  []*Message
 	Sessions  []*Session
 	Decisions []*Decision
 	Actions   []*Action
 }
 
+// Len returns the number of events.
+func (b *Batch) Len() int {
+	return len(b.Messages) + len(b.Sessions) + len(b.Decisions) + len(b.Actions)
+}
+
 // Sink stores events. One goroutine calls Write; Query may run at the same time.
 //
-// Write must not return nil before the whole batch is stored; after an error the batch may be written again. It honours the
-// deadline of ctx and keeps no reference to the batch.
+// Write must not return nil before the whole batch is stored; after an error the batch may be written again, unless the error
+// is ErrRefused. It honours the deadline of ctx and keeps no reference to the batch.
 type Sink interface {
 	Write(ctx context.Context, batch *Batch) error
 	Query(ctx context.Context, sql string) (Rows, error)
 	io.Closer
 }
 
+// ErrRefused is what Write's error wraps when the store works but will never take this batch: writing it again is useless.
+var ErrRefused = errors.New("the audit store refuses the batch")
+
 // Rows is the answer to a query, read one row at a time; see database/sql.Rows for the use.
+//
+// A value is nil, bool, an integer or floating-point type, string, []byte (not valid UTF-8), time.Time (UTC), or of a type of
+// the store's own.
 type Rows interface {
 	Columns() []string
 	Next() bool

@@ -1,0 +1,146 @@
+package audit
+
+import "sync"
+
+// queue holds the events that are not yet in the store. It is bounded by events and by payload bytes, and both bounds include
+// what take handed out, until release says what became of it. Full means refused: the oldest events stay, the newest are lost.
+//
+// A slice under a mutex that is swapped out whole costs a producer less than a channel (BenchmarkQueue).
+type queue struct {
+	maxEvents int
+	maxBytes  int64
+	batch     int           // Waiting events at which wake is told.
+	wake      chan struct{} // Holds one token when a whole batch waits.
+
+	mu       sync.Mutex
+	waiting  Batch
+	count    int   // Events in waiting.
+	events   int   // Events in waiting and handed out.
+	bytes    int64 // Their payload.
+	recorded uint64
+	full     uint64 // Refused because of a bound.
+	late     uint64 // Refused because closed.
+	closed   bool
+}
+
+func newQueue(maxEvents int, maxBytes int64, batch int) *queue {
+	return &queue{maxEvents: maxEvents, maxBytes: maxBytes, batch: batch, wake: make(chan struct{}, 1)}
+}
+
+func (q *queue) add(e Event) {
+	size := payloadSize(e)
+	ready := false
+	q.mu.Lock()
+	q.recorded++
+	switch {
+	case q.closed:
+		q.late++
+	case q.events >= q.maxEvents || q.bytes+size > q.maxBytes:
+		q.full++
+	default:
+		q.addLocked(e, size)
+		ready = q.count == q.batch
+	}
+	q.mu.Unlock()
+	if ready {
+		select {
+		case q.wake <- struct{}{}:
+		default: // It has been told.
+		}
+	}
+}
+
+func (q *queue) addLocked(e Event, size int64) {
+	switch e := e.(type) {
+	case *Message:
+		q.waiting.Messages = append(q.waiting.Messages, e)
+	case *Session:
+		q.waiting.Sessions = append(q.waiting.Sessions, e)
+	case *Decision:
+		q.waiting.Decisions = append(q.waiting.Decisions, e)
+	case *Action:
+		q.waiting.Actions = append(q.waiting.Actions, e)
+	}
+	q.count++
+	q.events++
+	q.bytes += size
+}
+
+// take hands out all that waits. The emptied spare becomes the new waiting list, so that in a steady state nothing is allocated.
+func (q *queue) take(spare Batch) Batch {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	taken := q.waiting
+	q.waiting, q.count = spare, 0
+	return taken
+}
+
+// release gives back the room of events that were stored or given up.
+func (q *queue) release(b *Batch) {
+	var bytes int64
+	for _, m := range b.Messages {
+		bytes += payloadSize(m)
+	}
+	for _, a := range b.Actions {
+		bytes += payloadSize(a)
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.events -= b.Len()
+	q.bytes -= bytes
+}
+
+// closeIfEmpty makes add refuse everything from now on, unless something waits.
+func (q *queue) closeIfEmpty() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = q.count == 0
+	return q.closed
+}
+
+// close makes add refuse everything from now on and hands out what waits.
+func (q *queue) close() Batch {
+	q.mu.Lock()
+	q.closed = true
+	q.mu.Unlock()
+	return q.take(Batch{})
+}
+
+// payloadSize returns the bytes of an event that its producer's clients choose freely.
+func payloadSize(e Event) int64 {
+	switch e := e.(type) {
+	case *Message:
+		size := len(e.Payload)
+		for name, value := range e.Tags {
+			size += len(name) + len(value)
+		}
+		return int64(size)
+	case *Action:
+		return int64(len(e.Request))
+	}
+	return 0
+}
+
+// split cuts the first n events off b. Events of one table stay together as long as they fit.
+func (b *Batch) split(n int) (head Batch) {
+	b.Messages, head.Messages = cut(b.Messages, &n)
+	b.Sessions, head.Sessions = cut(b.Sessions, &n)
+	b.Decisions, head.Decisions = cut(b.Decisions, &n)
+	b.Actions, head.Actions = cut(b.Actions, &n)
+	return head
+}
+
+func cut[E any](events []E, n *int) (rest, head []E) {
+	k := min(*n, len(events))
+	*n -= k
+	return events[k:], events[:k]
+}
+
+// empty forgets the events and keeps the memory of the lists.
+func (b *Batch) empty() Batch {
+	clear(b.Messages)
+	clear(b.Sessions)
+	clear(b.Decisions)
+	clear(b.Actions)
+	return Batch{Messages: b.Messages[:0], Sessions: b.Sessions[:0], Decisions: b.Decisions[:0], Actions: b.Actions[:0]}
+}
