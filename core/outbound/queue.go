@@ -47,6 +47,21 @@ const (
 	DroppedClosed                      // Still waiting when the connection ended.
 )
 
+// String returns the reason as the metrics name it.
+func (r DropReason) String() string {
+	switch r {
+	case DroppedSlow:
+		return "slow"
+	case DroppedOldest:
+		return "oldest"
+	case DroppedConflated:
+		return "conflated"
+	case DroppedClosed:
+		return "closed"
+	}
+	return "unknown"
+}
+
 type item struct {
 	frame   []byte
 	lane    *Lane

@@ -1,0 +1,95 @@
+package session
+
+import (
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/zenconn/server/audit"
+	"github.com/zenconn/server/core"
+	"github.com/zenconn/server/core/channel"
+	"github.com/zenconn/server/core/config"
+	"github.com/zenconn/server/core/history"
+	"github.com/zenconn/server/core/hub"
+	"github.com/zenconn/server/core/metrics"
+	"github.com/zenconn/server/core/outbound"
+	"github.com/zenconn/server/core/presence"
+	"github.com/zenconn/server/core/protocol"
+	"github.com/zenconn/server/hooks"
+)
+
+// Tokens verifies what clients bring to prove their rights. Implemented by core/auth. Methods may be called concurrently.
+// core.ErrTokenExpired is returned for a token that is good but for its age; any other error means a bad token.
+type Tokens interface {
+	Connect(token string) (core.Credentials, error)
+	Subscribe(token, user, client, channel string) (core.SubscribeOptions, error)
+}
+
+// Recorder takes audit events. Record never blocks; the event must not be written afterwards.
+type Recorder interface {
+	Record(event audit.Event)
+}
+
+// Node is what all sessions of one worker share. All fields are set before the first session opens and not changed.
+type Node struct {
+	Name    string // The node's name, in audit and connect replies.
+	Epoch   uint64 // Unix seconds of the node's start.
+	Version string
+
+	Client     config.Client
+	Auth       config.Auth
+	Tokens     Tokens // nil unless Auth.Type is jwt.
+	Namespaces *channel.Namespaces
+	Hub        *hub.Hub
+	History    history.Store
+	Presence   *presence.Presence
+	Hooks      *hooks.Chain
+	Recorder   Recorder
+	Metrics    *metrics.Metrics
+	Registry   *Registry
+	Wheel      *Wheel
+	Log        *slog.Logger
+}
+
+// Peer is what the transport knows about the other end.
+type Peer struct {
+	RemoteAddr netip.Addr
+	Transport  string // "websocket".
+	UserAgent  string
+	Header     func(name string) string // Headers of the handshake; used until the connect command is answered.
+}
+
+// Open begins the session of a new connection. The transport calls Handle for every frame it reads, on one goroutine, and End
+// on the same goroutine when it reads no more.
+func (n *Node) Open(queue *outbound.Queue, peer Peer) *Session {
+	now := time.Now()
+	s := &Session{
+		id: core.NewID(), node: n, queue: queue, format: queue.Encoding().Format(), peer: peer, openedAt: now,
+		limiter: limiter{rate: n.Client.Limits.CommandsPerSecond, burst: float64(n.Client.Limits.CommandBurst)},
+	}
+	s.client = hooks.Client{
+		ID: s.id.String(), RemoteAddr: peer.RemoteAddr.String(), Transport: peer.Transport, Protocol: s.format.String(),
+		UserAgent: peer.UserAgent, Header: peer.Header,
+	}
+	s.lastSeen.Store(now.UnixNano())
+	n.Registry.add(s)
+	n.Wheel.add(s, now.Add(n.Client.ConnectTimeout))
+	return s
+}
+
+// decided records a decision of the server's own rules.
+func (n *Node) decided(s *Session, hook hooks.Hook, channel string, reason string) {
+	n.Metrics.Decision("server", string(hook), "deny", 0)
+	n.Recorder.Record(&audit.Decision{
+		At: time.Now(), ID: core.NewID(), Node: n.Name, Hook: string(hook), Plugin: "server", Verdict: audit.DecisionReject,
+		Reason: reason, User: s.client.User, Session: s.id, Channel: channel, RemoteAddr: s.peer.RemoteAddr,
+	})
+}
+
+// pingFrames are the server pings: an empty reply in each encoding.
+var pingFrames = func() (frames [protocol.Encodings][]byte) {
+	for e := range protocol.Encodings {
+		frames[e] = e.AppendFrame(nil, e.Format().AppendReply(nil, &protocol.Reply{}))
+	}
+	return frames
+}()

@@ -1,0 +1,172 @@
+package session
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/zenconn/server/audit"
+	"github.com/zenconn/server/core"
+	"github.com/zenconn/server/core/channel"
+	"github.com/zenconn/server/core/hub"
+	"github.com/zenconn/server/core/outbound"
+	"github.com/zenconn/server/core/protocol"
+	"github.com/zenconn/server/hooks"
+)
+
+// state is how far a session has come.
+type state uint8
+
+const (
+	opened    state = iota // Waits for its connect command.
+	connected              // Everything is allowed that is allowed.
+	refused                // The connect command was answered with an error; nothing else is heard.
+)
+
+// Session is one connection. See Node.Open.
+type Session struct {
+	// Fixed after construction.
+	id       core.ID
+	node     *Node
+	queue    *outbound.Queue
+	format   protocol.Format
+	peer     Peer
+	openedAt time.Time
+
+	// Owned by the reading goroutine.
+	state   state
+	client  hooks.Client // User and Info are set at connect and then fixed.
+	grants  core.Grants
+	replies []byte // Encoded replies of the frame being handled.
+	limiter limiter
+	strikes int // Refused commands in a row.
+
+	// Written by the reading goroutine, read by anyone.
+	lastSeen    atomic.Int64 // Unix nanoseconds.
+	messagesIn  atomic.Uint64
+	bytesIn     atomic.Uint64
+	connectedAt atomic.Int64 // Unix nanoseconds; 0 before connect.
+
+	// Owned by the Wheel.
+	timer timer
+	pings pings
+
+	mu       sync.Mutex // Guards all below.
+	subs     map[string]*subscription
+	expireAt int64 // Unix seconds; 0: never.
+}
+
+// subscription is one channel the session listens to.
+type subscription struct {
+	ns       *channel.Namespace
+	member   *hub.Member
+	expireAt int64 // Unix seconds; 0: never.
+	announce bool  // Others are told when it comes and goes.
+}
+
+// ID returns the session's identity, which is also the client ID others see.
+func (s *Session) ID() core.ID { return s.id }
+
+// Handle carries out the commands of one frame and answers them. The frame may be reused afterwards.
+func (s *Session) Handle(frame []byte) {
+	if _, ended := s.queue.Ended(); ended {
+		return
+	}
+	now := time.Now()
+	s.lastSeen.Store(now.UnixNano())
+	s.bytesIn.Add(uint64(len(frame)))
+	buffer := replyBuffers.Get().(*[]byte)
+	s.replies = (*buffer)[:0]
+
+	commands := s.format.Commands(frame)
+	for n := 0; ; n++ {
+		var cmd protocol.Command
+		done, err := next(&commands, &cmd)
+		if err != nil || done && n == 0 {
+			s.Disconnect(core.DisconnectBadRequest.Saying("the frame is not of the protocol"))
+			break
+		}
+		if done || !s.handleCommand(&cmd, now) {
+			break
+		}
+	}
+	s.sendReplies()
+	s.queue.Flush()
+	if cap(s.replies) <= 64<<10 { // A rare giant reply must not stay for ever.
+		*buffer = s.replies
+	}
+	s.replies = nil
+	replyBuffers.Put(buffer)
+}
+
+var replyBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 1024); return &b }}
+
+// sendReplies queues the replies gathered so far as one frame.
+func (s *Session) sendReplies() {
+	if len(s.replies) > 0 {
+		s.queue.Send(s.replies)
+		s.replies = s.replies[:0]
+	}
+}
+
+func (s *Session) reply(r *protocol.Reply) { s.replies = s.format.AppendReply(s.replies, r) }
+
+// push queues a push behind the replies gathered so far. Only for the reading goroutine.
+func (s *Session) push(p *protocol.Push) { s.reply(&protocol.Reply{Push: p}) }
+
+// Disconnect ends the session: the client is told code and reason, and the transport's reader soon reads no more. It may be
+// called from anywhere, and again.
+func (s *Session) Disconnect(d core.Disconnect) {
+	if s.queue.Disconnect(d) {
+		s.queue.Flush()
+	}
+}
+
+// End finishes the session after its last frame: it leaves all channels and is written down. d says how the reading ended, and
+// byClient that the client closed with a code of its own; when the server ended the session before, its reason counts. The
+// transport then destroys the queue.
+func (s *Session) End(d core.Disconnect, byClient bool) {
+	s.node.Wheel.remove(s)
+	s.node.Registry.remove(s)
+	s.mu.Lock()
+	subs := s.subs
+	s.subs = nil
+	s.mu.Unlock()
+	for _, sub := range subs {
+		s.leave(sub)
+	}
+	if reason, ended := s.queue.Ended(); ended && reason.Code != core.DisconnectConnectionClosed.Code {
+		d, byClient = reason, false
+	}
+	if byClient {
+		s.node.Metrics.SessionsClosed.WithLabelValues("client").Inc()
+	} else {
+		s.node.Metrics.Closed(uint16(d.Code))
+	}
+	s.recordClosed(d)
+}
+
+func (s *Session) recordOpened() { s.node.Recorder.Record(s.record()) }
+
+func (s *Session) recordClosed(d core.Disconnect) {
+	e := s.record()
+	e.DisconnectedAt, e.CloseCode, e.CloseReason, e.Version = time.Now(), uint16(d.Code), d.Reason, 2
+	s.node.Recorder.Record(e)
+}
+
+func (s *Session) record() *audit.Session {
+	frames, bytes := s.queue.Sent()
+	return &audit.Session{
+		ConnectedAt: s.openedAt, Session: s.id, Node: s.node.Name, NodeEpoch: s.node.Epoch, User: s.client.User,
+		Transport: s.peer.Transport, Protocol: s.format.String(), RemoteAddr: s.peer.RemoteAddr, UserAgent: s.peer.UserAgent,
+		MessagesIn: s.messagesIn.Load(), MessagesOut: frames, BytesIn: s.bytesIn.Load(), BytesOut: bytes, Version: 1,
+	}
+}
+
+// clientInfo returns what others see of the session in a channel.
+func (s *Session) clientInfo(chanInfo []byte) core.ClientInfo {
+	return core.ClientInfo{User: s.client.User, Client: s.client.ID, ConnInfo: s.client.Info, ChanInfo: chanInfo}
+}
+
+// Destroy cuts the connection without another word. The transport's reader then ends as after any broken connection.
+func (s *Session) Destroy() { s.queue.Destroy() }

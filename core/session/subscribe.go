@@ -1,0 +1,262 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/zenconn/server/core"
+	"github.com/zenconn/server/core/channel"
+	"github.com/zenconn/server/core/hub"
+	"github.com/zenconn/server/core/protocol"
+	"github.com/zenconn/server/hooks"
+)
+
+// storeTimeout bounds every wait for the history or the presence.
+const storeTimeout = 5 * time.Second
+
+// flagRejectUnrecovered is the bit of a subscribe request's flag that asks for error 112 instead of a subscription that has lost
+// messages.
+const flagRejectUnrecovered = 2
+
+func (s *Session) subscribe(cmd *protocol.Command) error {
+	req := cmd.Subscribe
+	ns, bad := s.node.Namespaces.Resolve(req.Channel)
+	if bad != nil {
+		return bad
+	}
+	if err := s.hasRoom(req.Channel); err != nil {
+		return err
+	}
+	opts, err := s.mayJoin(ns, req)
+	if err != nil {
+		return err
+	}
+	sub, result, err := s.join(ns, req.Channel, opts, req)
+	if err != nil {
+		return err
+	}
+	s.reply(&protocol.Reply{Id: cmd.Id, Subscribe: result})
+	s.sendReplies()
+	s.complete(sub)
+	return nil
+}
+
+// hasRoom checks that the channel is new to the session and that it may have one more.
+func (s *Session) hasRoom(name string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.subs[name] != nil {
+		return core.ErrAlreadySubscribed
+	}
+	if len(s.subs) >= s.node.Client.Limits.Channels {
+		return core.ErrLimitExceeded.Saying("too many channels")
+	}
+	return nil
+}
+
+// mayJoin decides about a subscription: by the namespace's rule, by a grant or a subscription token, and by the plugins, whose
+// word outweighs the rule. A channel for nobody stays closed whoever asks.
+func (s *Session) mayJoin(ns *channel.Namespace, req *protocol.SubscribeRequest) (opts core.SubscribeOptions, err error) {
+	if ns.Binary && s.format == protocol.JSON {
+		return opts, core.ErrNotAvailable.Saying("the channel is for Protobuf clients")
+	}
+	allowed := s.permitted(ns.Subscribe, core.MaySubscribe, req.Channel)
+	if req.Token != "" && s.node.Tokens != nil && ns.Subscribe != channel.Nobody {
+		opts, err = s.node.Tokens.Subscribe(req.Token, s.client.User, s.client.ID, req.Channel)
+		if err != nil {
+			s.node.decided(s, hooks.OnSubscribe, req.Channel, "invalid subscription token")
+			if errors.Is(err, core.ErrTokenExpired) {
+				return opts, core.ErrTokenExpired
+			}
+			s.node.Log.Info("refused a subscription token", "session", s.id, "channel", req.Channel, "error", err)
+			return opts, core.ErrPermissionDenied
+		}
+		allowed = true
+	}
+	if ns.Subscribe != channel.Nobody && s.node.Hooks.Has(hooks.OnSubscribe) {
+		event := &hooks.Subscribe{Client: s.client, Channel: req.Channel, Input: req.Data, Options: opts}
+		answer := s.node.Hooks.Subscribe(context.Background(), event)
+		switch answer.Verdict {
+		case hooks.Deny, hooks.Drop:
+			return opts, denial(answer)
+		case hooks.Allow:
+			allowed = true
+		case hooks.Pass:
+		}
+		opts = event.Options
+	}
+	if !allowed {
+		s.node.decided(s, hooks.OnSubscribe, req.Channel, "the namespace's rule does not let this client subscribe")
+		return opts, core.ErrPermissionDenied
+	}
+	return opts, nil
+}
+
+// permitted applies a namespace's rule to the session.
+func (s *Session) permitted(rule channel.Rule, p core.Permission, name string) bool {
+	switch rule {
+	case channel.Anyone:
+		return true
+	case channel.User:
+		return s.client.User != "" || s.grants.Allow(p, name)
+	case channel.Granted:
+		return s.grants.Allow(p, name)
+	case channel.Nobody:
+	}
+	return false
+}
+
+// joined is a subscription whose reply has not been queued yet.
+type joined struct {
+	name  string
+	sub   *subscription
+	known uint64 // The offset up to which the reply tells.
+}
+
+// join makes the session a member of a channel and says what the reply must tell. Publications are kept back until complete.
+func (s *Session) join(ns *channel.Namespace, name string, opts core.SubscribeOptions, req *protocol.SubscribeRequest) (
+	joined, *protocol.SubscribeResult, error,
+) {
+	now := time.Now()
+	joinLeave := option(opts.JoinLeave, ns.JoinLeave)
+	member := s.node.Hub.Join(ns, name, hub.MemberOptions{
+		Queue: s.queue, Session: s.id, Info: s.clientInfo(opts.Info), Presence: option(opts.Presence, ns.Presence),
+		JoinLeave: joinLeave && (req.JoinLeave || opts.JoinLeave != nil),
+	})
+	result := &protocol.SubscribeResult{Data: opts.Data}
+	result.Expires, result.Ttl = ttl(opts.ExpireAt, now)
+	if ns.HistorySize > 0 {
+		if err := s.position(ns, name, opts, req, result); err != nil {
+			s.node.Hub.Leave(member)
+			return joined{}, nil, err
+		}
+	}
+	sub := &subscription{ns: ns, member: member, expireAt: opts.ExpireAt, announce: joinLeave}
+	s.mu.Lock()
+	s.subs[name] = sub
+	s.mu.Unlock()
+	return joined{name: name, sub: sub, known: result.Offset}, result, nil
+}
+
+func option(override *bool, namespace bool) bool {
+	if override != nil {
+		return *override
+	}
+	return namespace
+}
+
+// position finds where in the history the subscription begins, and what the client missed when it asks to recover.
+func (s *Session) position(ns *channel.Namespace, name string, opts core.SubscribeOptions, req *protocol.SubscribeRequest,
+	result *protocol.SubscribeResult,
+) error {
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	recovery := option(opts.Recovery, ns.Recovery)
+	result.Recoverable, result.Positioned = recovery, recovery
+	var at core.Position
+	var err error
+	if req.Recover && recovery {
+		result.WasRecovering = true
+		var missed []*core.Publication
+		missed, at, result.Recovered, err = s.node.History.Recover(ctx, name, core.Position{Offset: req.Offset, Epoch: req.Epoch})
+		for _, pub := range missed {
+			result.Publications = append(result.Publications, protocol.FromPublication(pub))
+		}
+	} else {
+		at, err = s.node.History.Position(ctx, name)
+	}
+	if err != nil {
+		return err
+	}
+	if result.WasRecovering && !result.Recovered && req.Flag&flagRejectUnrecovered != 0 {
+		return core.ErrUnrecoverablePosition
+	}
+	result.Offset, result.Epoch = at.Offset, at.Epoch
+	return nil
+}
+
+// complete lets publications flow once the reply is queued, and tells the others.
+func (s *Session) complete(j joined) {
+	if !j.sub.member.Release(j.known) {
+		if s.drop(j.name) {
+			s.push(&protocol.Push{Channel: j.name, Unsubscribe: &protocol.Unsubscribe{
+				Code: core.UnsubscribeInsufficient.Code, Reason: core.UnsubscribeInsufficient.Reason,
+			}})
+		}
+		return
+	}
+	if j.sub.announce {
+		s.node.Hub.AnnounceJoin(j.name, j.sub.member.Info())
+	}
+	if j.sub.expireAt != 0 {
+		s.node.Wheel.add(s, time.Now())
+	}
+}
+
+// joinAll makes the server-side subscriptions of a connect. A channel that cannot be joined ends the connect: its owner's token or
+// plugin promised it.
+func (s *Session) joinAll(subs map[string]core.SubscribeOptions, positions map[string]*protocol.SubscribeRequest,
+	result *protocol.ConnectResult,
+) ([]joined, error) {
+	if len(subs) == 0 {
+		return nil, nil
+	}
+	if len(subs) > s.node.Client.Limits.Channels {
+		return nil, core.DisconnectChannelLimit
+	}
+	all := make([]joined, 0, len(subs))
+	result.Subs = make(map[string]*protocol.SubscribeResult, len(subs))
+	for name, opts := range subs {
+		ns, bad := s.node.Namespaces.Resolve(name)
+		if bad != nil {
+			return nil, bad
+		}
+		req := positions[name]
+		if req == nil {
+			req = &protocol.SubscribeRequest{}
+		}
+		j, r, err := s.join(ns, name, opts, req)
+		if err != nil {
+			return nil, err
+		}
+		result.Subs[name] = r
+		all = append(all, j)
+	}
+	return all, nil
+}
+
+func (s *Session) unsubscribe(cmd *protocol.Command) error {
+	if _, bad := s.node.Namespaces.Resolve(cmd.Unsubscribe.Channel); bad != nil {
+		return bad
+	}
+	s.drop(cmd.Unsubscribe.Channel)
+	s.reply(&protocol.Reply{Id: cmd.Id, Unsubscribe: &protocol.UnsubscribeResult{}})
+	return nil
+}
+
+// drop ends one subscription. It reports false when there is none.
+func (s *Session) drop(name string) bool {
+	s.mu.Lock()
+	sub := s.subs[name]
+	delete(s.subs, name)
+	s.mu.Unlock()
+	if sub == nil {
+		return false
+	}
+	s.leave(sub)
+	return true
+}
+
+func (s *Session) leave(sub *subscription) {
+	if s.node.Hub.Leave(sub.member) && sub.announce {
+		s.node.Hub.AnnounceLeave(sub.member.Channel(), sub.member.Info())
+	}
+}
+
+// subscription returns the session's subscription to a channel, or nil.
+func (s *Session) subscription(name string) *subscription {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.subs[name]
+}

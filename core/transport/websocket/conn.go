@@ -1,0 +1,99 @@
+package websocket
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/lxzan/gws"
+
+	"github.com/zenconn/server/core"
+	"github.com/zenconn/server/core/outbound"
+	"github.com/zenconn/server/core/session"
+)
+
+// conn is one connection as gws sees it: it reads from the socket and writes, once upgraded, into the queue.
+type conn struct {
+	*outbound.Queue
+	handler  *Handler
+	session  *session.Session
+	upgraded bool // The answer to the handshake goes out before the queue begins.
+}
+
+func (c *conn) Write(p []byte) (int, error) {
+	if !c.upgraded {
+		return c.Conn.Write(p)
+	}
+	return c.Queue.Write(p)
+}
+
+// Close ends the queue, not the socket: what waits in it is still written, and read destroys the connection in the end.
+func (c *conn) Close() error {
+	if !c.upgraded {
+		c.Destroy()
+		return nil
+	}
+	return c.Queue.Close()
+}
+
+// farewell is how long a connection may take to end after its last frame was read.
+const farewell = 3 * time.Second
+
+// read is the connection's goroutine.
+func (c *conn) read(socket *gws.Conn) {
+	defer c.handler.leave()
+	socket.ReadLoop()
+	_ = c.Queue.Close()
+	// A socket that is closed with unread bytes in it resets the connection, and the peer never sees the goodbye.
+	_ = c.SetReadDeadline(time.Now().Add(farewell))
+	_, _ = io.Copy(io.Discard, c.Conn)
+	c.Destroy()
+}
+
+// events is what gws calls on the reader's goroutine. It has no state: the connection is found through the socket.
+type events struct{}
+
+func of(socket *gws.Conn) *conn { return socket.NetConn().(*conn) }
+
+func (events) OnOpen(*gws.Conn) {}
+
+func (events) OnMessage(socket *gws.Conn, message *gws.Message) {
+	defer message.Close()
+	of(socket).session.Handle(message.Bytes())
+}
+
+func (events) OnPing(socket *gws.Conn, payload []byte) { _ = socket.WritePong(payload) }
+
+func (events) OnPong(*gws.Conn, []byte) {}
+
+// OnClose is called once, when gws reads no more: the client said goodbye, broke the protocol, or is gone.
+func (events) OnClose(socket *gws.Conn, err error) {
+	c := of(socket)
+	if closing, ok := errors.AsType[*gws.CloseError](err); ok {
+		c.session.End(core.Disconnect{Code: uint32(closing.Code), Reason: "closed by client"}, true)
+		return
+	}
+	if status, ok := err.(interface{ Uint16() uint16 }); ok { // A violation of RFC 6455, with the code gws answered.
+		c.session.End(core.Disconnect{Code: uint32(status.Uint16()), Reason: err.Error()}, false)
+		return
+	}
+	c.session.End(core.DisconnectConnectionClosed, false)
+}
+
+// goodbye makes the closing frame of a disconnect. A connection that the peer ended gets none.
+func goodbye(d core.Disconnect) []byte {
+	if d.Code == core.DisconnectConnectionClosed.Code {
+		return nil
+	}
+	const fin, opClose, maxReason = 0x80, 0x8, 123 // RFC 6455 §5.5.
+	reason := d.Reason
+	for len(reason) > maxReason || !utf8.ValidString(reason) {
+		_, size := utf8.DecodeLastRuneInString(reason)
+		reason = strings.ToValidUTF8(reason[:len(reason)-size], "")
+	}
+	frame := append(make([]byte, 0, 4+len(reason)), fin|opClose, byte(2+len(reason)))
+	return append(binary.BigEndian.AppendUint16(frame, uint16(d.Code)), reason...)
+}

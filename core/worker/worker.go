@@ -1,0 +1,184 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/zenconn/server/core"
+	"github.com/zenconn/server/core/auth"
+	"github.com/zenconn/server/core/channel"
+	"github.com/zenconn/server/core/config"
+	"github.com/zenconn/server/core/history"
+	"github.com/zenconn/server/core/hub"
+	"github.com/zenconn/server/core/metrics"
+	"github.com/zenconn/server/core/outbound"
+	"github.com/zenconn/server/core/presence"
+	"github.com/zenconn/server/core/session"
+	"github.com/zenconn/server/core/transport/websocket"
+	"github.com/zenconn/server/hooks"
+)
+
+// Options are what a worker is made of.
+type Options struct {
+	Config   *config.Config
+	Node     string // Name of the node.
+	Version  string
+	Started  time.Time
+	Hooks    *hooks.Chain
+	Recorder session.Recorder
+	Metrics  *metrics.Metrics
+	Registry prometheus.Registerer // Gets the gauges.
+	Pages    http.Handler          // Answers what is no client endpoint; nil: 404.
+	Wrap     func(http.Handler) http.Handler
+	Log      *slog.Logger
+}
+
+// Worker keeps client connections.
+type Worker struct {
+	config   *config.Config
+	log      *slog.Logger
+	node     *session.Node
+	history  *history.Memory
+	flushers *outbound.Flushers
+	sockets  *websocket.Handler
+	server   *http.Server
+}
+
+// New makes a worker. It fails when the configuration names a key that cannot be read.
+func New(o Options) (*Worker, error) {
+	c := o.Config
+	namespaces, err := channel.New(c.Namespaces, c.Client.Limits.ChannelLength)
+	if err != nil {
+		return nil, err
+	}
+	var tokens session.Tokens
+	if c.Auth.Type == "jwt" {
+		if tokens, err = auth.NewJWT(c.Auth.JWT); err != nil {
+			return nil, fmt.Errorf("auth.jwt: %w", err)
+		}
+	}
+	flushers := outbound.NewFlushers(c.Client.Flushers)
+	store := history.NewMemory(history.Options{})
+	members := hub.New(store, flushers)
+	w := &Worker{config: c, log: o.Log, history: store, flushers: flushers}
+	w.node = &session.Node{
+		Name: o.Node, Epoch: uint64(o.Started.Unix()), Version: o.Version,
+		Client: c.Client, Auth: c.Auth, Tokens: tokens, Namespaces: namespaces,
+		Hub: members, History: store, Presence: presence.New(members), Hooks: o.Hooks,
+		Recorder: o.Recorder, Metrics: o.Metrics, Log: o.Log,
+		Registry: session.NewRegistry(c.Client.Limits.SessionsPerUser), Wheel: session.NewWheel(),
+	}
+	w.sockets = websocket.New(w.node, flushers, drops{o.Metrics})
+	o.Registry.MustRegister(w.gauges()...)
+
+	mux := http.NewServeMux()
+	for _, path := range c.Client.WebSocket.Paths {
+		mux.Handle(path, w.sockets)
+	}
+	if o.Pages != nil {
+		mux.Handle("/", o.Pages)
+	}
+	w.server = &http.Server{
+		Handler: o.Wrap(mux), ReadHeaderTimeout: c.Client.HandshakeTimeout, ReadTimeout: 30 * time.Second, IdleTimeout: time.Minute,
+		MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
+	}
+	return w, nil
+}
+
+// drops counts dropped frames.
+type drops struct{ metrics *metrics.Metrics }
+
+func (d drops) Dropped(reason outbound.DropReason, frames int) {
+	d.metrics.Dropped.WithLabelValues(reason.String()).Add(float64(frames))
+}
+
+func (w *Worker) gauges() []prometheus.Collector {
+	gauge := func(name, help string, value func() float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "zenconn", Name: name, Help: help}, value)
+	}
+	return []prometheus.Collector{
+		gauge("connections", "Open WebSocket connections.", func() float64 { return float64(w.sockets.Open()) }),
+		gauge("users", "Users with at least one session.", func() float64 { _, n := w.node.Registry.Counts(); return float64(n) }),
+		gauge("channels", "Channels with subscribers.", func() float64 { n, _ := w.node.Hub.Counts(); return float64(n) }),
+		gauge("subscriptions", "Subscriptions.", func() float64 { _, n := w.node.Hub.Counts(); return float64(n) }),
+	}
+}
+
+// Run serves clients on the listener until ctx ends; then it takes no more, tells the connected ones to reconnect elsewhere,
+// and returns when the last has gone or the time for the shutdown is over.
+func (w *Worker) Run(ctx context.Context, listener net.Listener) error {
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var wg sync.WaitGroup
+	wg.Go(func() { w.flushers.Run(background) })
+	wg.Go(func() { w.node.Wheel.Run(background) })
+	wg.Go(func() { w.history.Run(background) })
+	defer wg.Wait()
+	defer stop()
+
+	failed := make(chan error, 1)
+	go func() { failed <- w.server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		w.drain()
+		return fmt.Errorf("client listener: %w", err)
+	case <-ctx.Done():
+	}
+	err := w.drain()
+	<-failed // http.ErrServerClosed: drain has closed the server.
+	return err
+}
+
+// drain ends everything clients see, within the configured time.
+func (w *Worker) drain() error {
+	deadline, cancel := context.WithTimeout(context.Background(), w.config.Shutdown.Timeout)
+	defer cancel()
+	w.sockets.Refuse()
+	stopped := make(chan error, 1)
+	go func() { stopped <- w.server.Shutdown(deadline) }()
+	w.disconnectAll(deadline)
+	gone := make(chan struct{})
+	go func() { w.sockets.Wait(); close(gone) }()
+	select {
+	case <-gone:
+	case <-deadline.Done():
+		left := 0
+		for s := range w.node.Registry.All() {
+			s.Destroy()
+			left++
+		}
+		w.log.Warn("connections were cut at the end of the shutdown time", "connections", left)
+		<-gone
+	}
+	if err := <-stopped; err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return w.server.Close()
+}
+
+// disconnectAll tells all sessions to reconnect, spread over a part of the shutdown's time, so that thousands do not come back at
+// once.
+func (w *Worker) disconnectAll(deadline context.Context) {
+	const batch = 200
+	sessions, _ := w.node.Registry.Counts()
+	pause := min(w.config.Shutdown.Timeout/3/time.Duration(sessions/batch+1), 100*time.Millisecond)
+	n := 0
+	for s := range w.node.Registry.All() {
+		s.Disconnect(core.DisconnectShutdown)
+		if n++; n%batch != 0 {
+			continue
+		}
+		select {
+		case <-time.After(pause):
+		case <-deadline.Done():
+			return
+		}
+	}
+}
