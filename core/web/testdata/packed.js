@@ -1,0 +1,2 @@
+// Compressed beforehand.
+export const packed = true;
