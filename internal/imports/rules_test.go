@@ -1,0 +1,112 @@
+// Package imports holds the test that keeps the imports pointing inward. A pattern names one package, relative to the module; a
+// pattern that ends in /... means the packages below that folder, and not the folder's own. Paths with a dot in their first
+// element are other modules. The program itself is "main".
+package imports
+
+// layers is who may know whom: a package imports packages of earlier layers, and of its own folder, and no others. A new package
+// gets a place here before it is used.
+var layers = [][]string{
+	{"core", "public", "configs", "plugins", "plugins/..."},
+	{"core/protocol", "core/config", "core/metrics", "hooks", "audit"},
+	{"core/channel", "core/auth", "core/outbound", "hooks/...", "audit/..."},
+	{"core/history", "core/presence", "core/bus"},
+	{"core/hub"},
+	{"core/session"},
+	{"core/transport", "core/transport/...", "core/web"},
+	{"core/worker"},
+	{"core/api"},
+	{"core/agent"},
+	{"bench"},
+	{"core/cli"},
+	{"main"},
+	{"internal/...", "test/..."},
+}
+
+const whyLayers = "imports point inward, so that a room can be changed without asking what happens in those around it"
+
+// only says what a package may import at all, besides the standard library.
+var only = []struct {
+	who  []string
+	what []string
+	why  string
+}{
+	{
+		[]string{"core"}, nil,
+		"core is the vocabulary that every package speaks: what it imports, all of them carry",
+	},
+	{
+		[]string{"public", "configs", "plugins"}, nil,
+		"they hold embedded files and nothing that acts",
+	},
+	{
+		[]string{"core/protocol"}, []string{"core", "google.golang.org/protobuf/...", "github.com/planetscale/vtprotobuf/..."},
+		"the protocol is bytes and words: it must be possible to fuzz it, and to use it in a client, alone",
+	},
+	{
+		[]string{"hooks"}, []string{"core"},
+		"the contract with plugins must not depend on the server that asks or the runtime that answers",
+	},
+	{
+		[]string{"audit"}, []string{"core"},
+		"the record must not depend on what it records",
+	},
+}
+
+// never says what a package must not reach, not even through others.
+var never = []struct {
+	who    []string
+	what   []string
+	direct bool // Only what it imports itself; others may bring it along.
+	why    string
+}{
+	{
+		who: []string{"core/session", "core/hub"},
+		what: []string{
+			"hooks/...", "github.com/yuin/gopher-lua", "github.com/yuin/gopher-lua/...", "github.com/tetratelabs/wazero", "github.com/tetratelabs/wazero/...",
+			"core/bus", "github.com/nats-io/...", "audit/...", "github.com/ClickHouse/...", "modernc.org/...", "github.com/ncruces/...",
+			"core/transport/...", "github.com/lxzan/gws",
+		},
+		why: "sessions and the hub see small interfaces, so that runtimes, bus, stores and transports can be exchanged and tests need none of them",
+	},
+	{
+		who:    []string{"core/session", "core/hub"},
+		what:   []string{"github.com/knadh/koanf/..."},
+		direct: true, // core/config brings it along with the types of the configuration.
+		why:    "a configuration was read and checked once, before it gets here",
+	},
+	{
+		who:  []string{"core/hub"},
+		what: []string{"core/session"},
+		why:  "the hub knows members; that they are sessions must not matter to it",
+	},
+	{
+		who:  []string{"audit/..."},
+		what: []string{"core/...", "hooks", "hooks/..."},
+		why:  "a sink stores events and knows audit and core only",
+	},
+	{
+		who:  []string{"hooks/..."},
+		what: []string{"core/...", "audit", "audit/..."},
+		why:  "a runtime answers hooks and knows hooks and core only",
+	},
+}
+
+// home says which packages alone may import something. Tests may, unless it says otherwise.
+var home = []struct {
+	what []string
+	who  []string
+	why  string
+}{
+	{[]string{"bench"}, []string{"core/cli"}, "the load generator must not leak into the server; only its command starts it"},
+	{[]string{"main"}, nil, "main wires and exits; there is nothing in it to use"},
+	{[]string{"internal/...", "test/..."}, []string{"internal/...", "test/..."}, "what serves tests must not get into the product"},
+	{[]string{"testing", "testing/..."}, []string{"internal/...", "test/...", "hooks/hooktest"}, "what serves tests must not get into the product"},
+	{[]string{"github.com/lxzan/gws"}, []string{"core/transport/websocket", "bench"}, "one package wraps the WebSocket engine, so that it can be exchanged"},
+	{[]string{"github.com/yuin/gopher-lua", "github.com/yuin/gopher-lua/..."}, []string{"hooks/lua"}, "one package wraps Lua"},
+	{[]string{"github.com/tetratelabs/wazero", "github.com/tetratelabs/wazero/..."}, []string{"hooks/wasm"}, "one package wraps the Wasm runtime"},
+	{[]string{"github.com/nats-io/..."}, []string{"core/bus"}, "one package wraps NATS"},
+	{[]string{"github.com/ClickHouse/..."}, []string{"audit/clickhouse"}, "one package wraps ClickHouse"},
+	{[]string{"modernc.org/...", "github.com/ncruces/..."}, []string{"audit/sqlite"}, "one package wraps SQLite"},
+	{[]string{"github.com/knadh/koanf/..."}, []string{"core/config"}, "one package reads the configuration"},
+	{[]string{"github.com/spf13/cobra"}, []string{"core/cli"}, "commands live in core/cli"},
+}
