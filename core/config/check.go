@@ -94,6 +94,7 @@ func (c *checker) list(l *layer, f field, key string, raw any) (any, bool) {
 	c.origins[key] = l.at(key)
 	list := make([]any, items.Len())
 	for i := range list {
+		c.origins[element(key, i)] = l.at(element(key, i))
 		list[i] = c.section(l, f.typ.Elem(), element(key, i), items.Index(i).Interface())
 	}
 	return list, true

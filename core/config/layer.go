@@ -38,7 +38,7 @@ func environmentLayers(environ []string) (layers []layer, problems []Problem) {
 		f, ok := resolve(path)
 		if !ok {
 			problem := Problem{Origin: origin, Text: "unknown variable"}
-			if near := suggestVariable(name); near != "" {
+			if near := suggestVariable(path); near != "" {
 				problem.Text += ", did you mean " + near + "?"
 			}
 			problems = append(problems, problem)

@@ -5,22 +5,49 @@ import (
 	"strings"
 )
 
-// suggest returns the key that was probably meant by an unknown one, or "". The section is where the unknown key stood.
+// suggest returns the key that was probably meant by an unknown one, or "". The unknown key stood in the section at path.
 func suggest(unknown, path string, section reflect.Type) string {
-	var candidates []string
-	if section != nil {
-		for key := range keys(section, path) {
-			candidates = append(candidates, key)
-		}
+	var candidates []string // Near ones first, so that they win a tie.
+	for key := range keys(section, path) {
+		candidates = append(candidates, key)
 	}
 	for key := range keys(reflect.TypeFor[Config](), "") {
 		candidates = append(candidates, key)
 	}
-	if near := nearest(unknown, candidates); near != "" {
-		return near
+	return suggestAmong(candidates, unknown, path)
+}
+
+// SuggestFlag returns the flag (without dashes) that was probably meant by an unknown one, or "".
+func SuggestFlag(unknown string) string {
+	var candidates []string
+	for key, f := range keys(reflect.TypeFor[Config](), "") {
+		if !isSection(f.typ) {
+			candidates = append(candidates, key)
+		}
 	}
-	// The right name in the wrong section; candidates are sorted from the near sections to the far ones.
+	return suggestAmong(candidates, unknown, "")
+}
+
+func suggestAmong(candidates []string, unknown, path string) string {
 	last := unknown[strings.LastIndexByte(unknown, '.')+1:]
+
+	// Fewer typing mistakes than make another word.
+	best, least := "", 1+max(1, len(last)/3)
+	for _, key := range candidates {
+		if d := distance(unknown, key); d < least {
+			best, least = key, d
+		}
+	}
+	if best != "" {
+		return best
+	}
+	// Cut short or carried on: address for addr.
+	for _, key := range candidates {
+		if min(len(key)-len(path), len(last)) >= 3 && (strings.HasPrefix(key, unknown) || strings.HasPrefix(unknown, key)) && key != path {
+			return key
+		}
+	}
+	// The right name in the wrong section.
 	for _, key := range candidates {
 		if strings.HasSuffix(key, "."+last) {
 			return key
@@ -29,26 +56,23 @@ func suggest(unknown, path string, section reflect.Type) string {
 	return ""
 }
 
-// SuggestFlag returns the flag (without dashes) that was probably meant by an unknown one, or "".
-func SuggestFlag(unknown string) string { return suggest(unknown, "", nil) }
-
-func suggestVariable(unknown string) string {
-	var candidates []string
-	for key := range keys(reflect.TypeFor[Config](), "") {
-		candidates = append(candidates, environmentName(key))
-	}
-	return nearest(strings.ToUpper(unknown), candidates)
-}
-
-// nearest returns the candidate that fewest typing mistakes lead to, if they are few enough to be mistakes.
-func nearest(text string, candidates []string) string {
-	best, least := "", 1+min(3, len(text)/4)
-	for _, c := range candidates {
-		if d := distance(text, c); d < least {
-			best, least = c, d
+// suggestVariable returns the variable that was probably meant by one that sets no key.
+func suggestVariable(path []string) string {
+	for n := len(path) - 1; n >= 0; n-- {
+		f, ok := resolve(path[:n])
+		if !ok {
+			continue
 		}
+		known := strings.Join(path[:n], ".")
+		if !isSection(f.typ) {
+			return environmentName(known) // Below it everything is in the value.
+		}
+		if near := suggest(strings.Join(path, "."), known, f.typ); near != "" {
+			return environmentName(near)
+		}
+		break
 	}
-	return best
+	return ""
 }
 
 // distance is the number of bytes to insert, delete or replace to make b of a (Levenshtein).

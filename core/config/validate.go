@@ -185,10 +185,10 @@ func (v *validator) plugins(p *Plugins) {
 		if name == "" {
 			name = strings.TrimSuffix(filepath.Base(plugin.Path), filepath.Ext(plugin.Path))
 		}
-		v.require(plugin.Name != "" || plugin.Path != "", "want a name or a path", path)
+		v.require(plugin.Name != "" || plugin.Path != "", "want a name or a path", path, path+".name", path+".path")
 		v.require(plugin.Name == "" || validName.MatchString(plugin.Name),
 			fmt.Sprintf("%q cannot be a name: want letters, digits, - and _", plugin.Name), path+".name")
-		v.require(!names[name] || name == "", fmt.Sprintf("there are two plugins with the name %q", name), path)
+		v.require(!names[name] || name == "", fmt.Sprintf("there are two plugins with the name %q", name), path, path+".name", path+".path")
 		v.require(plugin.Deadline >= 0, "want 0 or more", path+".deadline")
 		if plugin.OnError != "" {
 			v.oneOf(path+".on_error", plugin.OnError, "deny", "allow")
