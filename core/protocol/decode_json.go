@@ -3,265 +3,393 @@ package protocol
 // The commands in their JSON form. Unknown members are skipped, so that newer clients are understood; null stands for an absent
 // value, except in the fields that carry raw JSON, where it is a value; of members with the same name the last one wins.
 
-// object reads an object into a new message, member by member. For null it returns nil.
-func object[M any](s *scanner, member func(s *scanner, m *M, key []byte)) *M {
-	if s.null() {
-		return nil
-	}
-	m := new(M)
+// members iterates over the names of an object's members. The body has to read the value of each.
+func (s *scanner) members(yield func(name []byte) bool) {
 	for more := s.open('{'); more; more = s.more('{') {
-		member(s, m, s.key())
-	}
-	return m
-}
-
-// entries reads an object whose member names are data. A null is no entry.
-func entries[V any](s *scanner, value func(s *scanner) V) map[string]V {
-	if s.null() {
-		return nil
-	}
-	m := map[string]V{}
-	for more := s.open('{'); more; more = s.more('{') {
-		key := string(s.key())
-		if s.null() {
-			delete(m, key)
-			continue
+		if !yield(s.key()) {
+			return
 		}
-		m[key] = value(s)
 	}
-	return m
 }
 
-// list reads an array. A null is no element.
-func list[V any](s *scanner, value func(s *scanner) V) []V {
-	if s.null() {
-		return nil
-	}
-	var all []V
+// elements iterates over an array. The body has to read each element.
+func (s *scanner) elements(yield func() bool) {
 	for more := s.open('['); more; more = s.more('[') {
-		if !s.null() {
-			all = append(all, value(s))
+		if !yield() {
+			return
 		}
 	}
-	return all
 }
 
 func (s *scanner) command(m *Command) {
-	for more := s.open('{'); more; more = s.more('{') {
-		switch string(s.key()) {
+	for name := range s.members {
+		switch string(name) {
 		case "id":
 			m.Id = uint32(s.unsigned(32))
 		case "connect":
-			m.Connect = object(s, connectMember)
+			m.Connect = s.connect()
 		case "subscribe":
-			m.Subscribe = object(s, subscribeMember)
+			m.Subscribe = s.subscribe()
 		case "unsubscribe":
-			m.Unsubscribe = object(s, unsubscribeMember)
+			m.Unsubscribe = s.unsubscribe()
 		case "publish":
-			m.Publish = object(s, publishMember)
+			m.Publish = s.publish()
 		case "presence":
-			m.Presence = object(s, presenceMember)
+			m.Presence = s.presence()
 		case "presence_stats":
-			m.PresenceStats = object(s, presenceStatsMember)
+			m.PresenceStats = s.presenceStats()
 		case "history":
-			m.History = object(s, historyMember)
+			m.History = s.history()
 		case "ping":
-			m.Ping = object(s, pingMember)
+			m.Ping = s.ping()
 		case "send":
-			m.Send = object(s, sendMember)
+			m.Send = s.send()
 		case "rpc":
-			m.Rpc = object(s, rpcMember)
+			m.Rpc = s.rpc()
 		case "refresh":
-			m.Refresh = object(s, refreshMember)
+			m.Refresh = s.refresh()
 		case "sub_refresh":
-			m.SubRefresh = object(s, subRefreshMember)
+			m.SubRefresh = s.subRefresh()
 		default:
 			s.skip()
 		}
 	}
 }
 
-func connectMember(s *scanner, m *ConnectRequest, key []byte) {
-	switch string(key) {
-	case "token":
-		m.Token = s.text()
-	case "data":
-		m.Data = s.raw()
-	case "subs":
-		m.Subs = entries(s, func(s *scanner) *SubscribeRequest { return object(s, subscribeMember) })
-	case "name":
-		m.Name = s.text()
-	case "version":
-		m.Version = s.text()
-	case "headers":
-		m.Headers = entries(s, (*scanner).text)
-	default:
-		s.skip()
-	}
-}
-
-func subscribeMember(s *scanner, m *SubscribeRequest, key []byte) {
-	switch string(key) {
-	case "channel":
-		m.Channel = s.text()
-	case "token":
-		m.Token = s.text()
-	case "recover":
-		m.Recover = s.boolean()
-	case "epoch":
-		m.Epoch = s.text()
-	case "offset":
-		m.Offset = s.unsigned(64)
-	case "data":
-		m.Data = s.raw()
-	case "positioned":
-		m.Positioned = s.boolean()
-	case "recoverable":
-		m.Recoverable = s.boolean()
-	case "join_leave":
-		m.JoinLeave = s.boolean()
-	case "delta":
-		m.Delta = s.text()
-	case "tf":
-		m.Tf = filterNode(s)
-	case "flag":
-		m.Flag = s.signed(64)
-	default:
-		s.skip()
-	}
-}
-
-func filterNode(s *scanner) *FilterNode {
-	if s.filter++; s.filter > maxFilterDepth {
-		s.fail("a tag filter nested too deeply")
+func (s *scanner) connect() *ConnectRequest {
+	if s.null() {
 		return nil
 	}
-	m := object(s, filterMember)
-	s.filter--
+	m := new(ConnectRequest)
+	for name := range s.members {
+		switch string(name) {
+		case "token":
+			m.Token = s.text()
+		case "data":
+			m.Data = s.raw()
+		case "subs":
+			m.Subs = s.subscriptions()
+		case "name":
+			m.Name = s.text()
+		case "version":
+			m.Version = s.text()
+		case "headers":
+			m.Headers = s.headers()
+		default:
+			s.skip()
+		}
+	}
 	return m
 }
 
-func filterMember(s *scanner, m *FilterNode, key []byte) {
-	switch string(key) {
-	case "op":
-		m.Op = s.text()
-	case "key":
-		m.Key = s.text()
-	case "cmp":
-		m.Cmp = s.text()
-	case "val":
-		m.Val = s.text()
-	case "vals":
-		m.Vals = list(s, (*scanner).text)
-	case "nodes":
-		m.Nodes = list(s, filterNode)
-	default:
-		s.skip()
+func (s *scanner) subscriptions() map[string]*SubscribeRequest {
+	if s.null() {
+		return nil
 	}
+	all := map[string]*SubscribeRequest{}
+	for name := range s.members {
+		channel := string(name)
+		if one := s.subscribe(); one != nil {
+			all[channel] = one
+		} else {
+			delete(all, channel)
+		}
+	}
+	return all
 }
 
-func unsubscribeMember(s *scanner, m *UnsubscribeRequest, key []byte) {
-	switch string(key) {
-	case "channel":
-		m.Channel = s.text()
-	default:
-		s.skip()
+func (s *scanner) headers() map[string]string {
+	if s.null() {
+		return nil
 	}
+	all := map[string]string{}
+	for name := range s.members {
+		header := string(name)
+		if s.null() {
+			delete(all, header)
+		} else {
+			all[header] = s.text()
+		}
+	}
+	return all
 }
 
-func publishMember(s *scanner, m *PublishRequest, key []byte) {
-	switch string(key) {
-	case "channel":
-		m.Channel = s.text()
-	case "data":
-		m.Data = s.raw()
-	default:
-		s.skip()
+func (s *scanner) subscribe() *SubscribeRequest {
+	if s.null() {
+		return nil
 	}
+	m := new(SubscribeRequest)
+	for name := range s.members {
+		switch string(name) {
+		case "channel":
+			m.Channel = s.text()
+		case "token":
+			m.Token = s.text()
+		case "recover":
+			m.Recover = s.boolean()
+		case "epoch":
+			m.Epoch = s.text()
+		case "offset":
+			m.Offset = s.unsigned(64)
+		case "data":
+			m.Data = s.raw()
+		case "positioned":
+			m.Positioned = s.boolean()
+		case "recoverable":
+			m.Recoverable = s.boolean()
+		case "join_leave":
+			m.JoinLeave = s.boolean()
+		case "delta":
+			m.Delta = s.text()
+		case "tf":
+			m.Tf = s.filter()
+		case "flag":
+			m.Flag = s.signed(64)
+		default:
+			s.skip()
+		}
+	}
+	return m
 }
 
-func presenceMember(s *scanner, m *PresenceRequest, key []byte) {
-	switch string(key) {
-	case "channel":
-		m.Channel = s.text()
-	default:
-		s.skip()
+func (s *scanner) filter() *FilterNode {
+	if s.null() {
+		return nil
 	}
+	if s.filterDepth++; s.filterDepth > maxFilterDepth {
+		s.fail("a tag filter nested too deeply")
+		return nil
+	}
+	m := new(FilterNode)
+	for name := range s.members {
+		switch string(name) {
+		case "op":
+			m.Op = s.text()
+		case "key":
+			m.Key = s.text()
+		case "cmp":
+			m.Cmp = s.text()
+		case "val":
+			m.Val = s.text()
+		case "vals":
+			m.Vals = s.texts()
+		case "nodes":
+			m.Nodes = s.filters()
+		default:
+			s.skip()
+		}
+	}
+	s.filterDepth--
+	return m
 }
 
-func presenceStatsMember(s *scanner, m *PresenceStatsRequest, key []byte) {
-	switch string(key) {
-	case "channel":
-		m.Channel = s.text()
-	default:
-		s.skip()
+// filters leaves out nulls, as texts does.
+func (s *scanner) filters() []*FilterNode {
+	if s.null() {
+		return nil
 	}
+	var all []*FilterNode
+	for range s.elements {
+		if !s.null() {
+			all = append(all, s.filter())
+		}
+	}
+	return all
 }
 
-func historyMember(s *scanner, m *HistoryRequest, key []byte) {
-	switch string(key) {
-	case "channel":
-		m.Channel = s.text()
-	case "limit":
-		m.Limit = int32(s.signed(32))
-	case "since":
-		m.Since = object(s, positionMember)
-	case "reverse":
-		m.Reverse = s.boolean()
-	default:
-		s.skip()
+func (s *scanner) texts() []string {
+	if s.null() {
+		return nil
 	}
+	var all []string
+	for range s.elements {
+		if !s.null() {
+			all = append(all, s.text())
+		}
+	}
+	return all
 }
 
-func positionMember(s *scanner, m *StreamPosition, key []byte) {
-	switch string(key) {
-	case "offset":
-		m.Offset = s.unsigned(64)
-	case "epoch":
-		m.Epoch = s.text()
-	default:
-		s.skip()
+func (s *scanner) unsubscribe() *UnsubscribeRequest {
+	if s.null() {
+		return nil
 	}
+	m := new(UnsubscribeRequest)
+	for name := range s.members {
+		switch string(name) {
+		case "channel":
+			m.Channel = s.text()
+		default:
+			s.skip()
+		}
+	}
+	return m
 }
 
-func pingMember(s *scanner, _ *PingRequest, _ []byte) { s.skip() }
-
-func sendMember(s *scanner, m *SendRequest, key []byte) {
-	switch string(key) {
-	case "data":
-		m.Data = s.raw()
-	default:
-		s.skip()
+func (s *scanner) publish() *PublishRequest {
+	if s.null() {
+		return nil
 	}
+	m := new(PublishRequest)
+	for name := range s.members {
+		switch string(name) {
+		case "channel":
+			m.Channel = s.text()
+		case "data":
+			m.Data = s.raw()
+		default:
+			s.skip()
+		}
+	}
+	return m
 }
 
-func rpcMember(s *scanner, m *RPCRequest, key []byte) {
-	switch string(key) {
-	case "data":
-		m.Data = s.raw()
-	case "method":
-		m.Method = s.text()
-	default:
-		s.skip()
+func (s *scanner) presence() *PresenceRequest {
+	if s.null() {
+		return nil
 	}
+	m := new(PresenceRequest)
+	for name := range s.members {
+		switch string(name) {
+		case "channel":
+			m.Channel = s.text()
+		default:
+			s.skip()
+		}
+	}
+	return m
 }
 
-func refreshMember(s *scanner, m *RefreshRequest, key []byte) {
-	switch string(key) {
-	case "token":
-		m.Token = s.text()
-	default:
-		s.skip()
+func (s *scanner) presenceStats() *PresenceStatsRequest {
+	if s.null() {
+		return nil
 	}
+	m := new(PresenceStatsRequest)
+	for name := range s.members {
+		switch string(name) {
+		case "channel":
+			m.Channel = s.text()
+		default:
+			s.skip()
+		}
+	}
+	return m
 }
 
-func subRefreshMember(s *scanner, m *SubRefreshRequest, key []byte) {
-	switch string(key) {
-	case "channel":
-		m.Channel = s.text()
-	case "token":
-		m.Token = s.text()
-	default:
+func (s *scanner) history() *HistoryRequest {
+	if s.null() {
+		return nil
+	}
+	m := new(HistoryRequest)
+	for name := range s.members {
+		switch string(name) {
+		case "channel":
+			m.Channel = s.text()
+		case "limit":
+			m.Limit = int32(s.signed(32))
+		case "since":
+			m.Since = s.position()
+		case "reverse":
+			m.Reverse = s.boolean()
+		default:
+			s.skip()
+		}
+	}
+	return m
+}
+
+func (s *scanner) position() *StreamPosition {
+	if s.null() {
+		return nil
+	}
+	m := new(StreamPosition)
+	for name := range s.members {
+		switch string(name) {
+		case "offset":
+			m.Offset = s.unsigned(64)
+		case "epoch":
+			m.Epoch = s.text()
+		default:
+			s.skip()
+		}
+	}
+	return m
+}
+
+func (s *scanner) ping() *PingRequest {
+	if s.null() {
+		return nil
+	}
+	for range s.members {
 		s.skip()
 	}
+	return new(PingRequest)
+}
+
+func (s *scanner) send() *SendRequest {
+	if s.null() {
+		return nil
+	}
+	m := new(SendRequest)
+	for name := range s.members {
+		switch string(name) {
+		case "data":
+			m.Data = s.raw()
+		default:
+			s.skip()
+		}
+	}
+	return m
+}
+
+func (s *scanner) rpc() *RPCRequest {
+	if s.null() {
+		return nil
+	}
+	m := new(RPCRequest)
+	for name := range s.members {
+		switch string(name) {
+		case "data":
+			m.Data = s.raw()
+		case "method":
+			m.Method = s.text()
+		default:
+			s.skip()
+		}
+	}
+	return m
+}
+
+func (s *scanner) refresh() *RefreshRequest {
+	if s.null() {
+		return nil
+	}
+	m := new(RefreshRequest)
+	for name := range s.members {
+		switch string(name) {
+		case "token":
+			m.Token = s.text()
+		default:
+			s.skip()
+		}
+	}
+	return m
+}
+
+func (s *scanner) subRefresh() *SubRefreshRequest {
+	if s.null() {
+		return nil
+	}
+	m := new(SubRefreshRequest)
+	for name := range s.members {
+		switch string(name) {
+		case "channel":
+			m.Channel = s.text()
+		case "token":
+			m.Token = s.text()
+		default:
+			s.skip()
+		}
+	}
+	return m
 }

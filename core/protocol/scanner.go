@@ -21,11 +21,11 @@ func ValidJSON(b []byte) bool {
 // scanner reads JSON strictly (RFC 8259) from a buffer known to be UTF-8. The first problem stops it: from then on everything
 // reads as empty, loops over members and elements end, and the caller looks at problem once at the end.
 type scanner struct {
-	buf     []byte
-	pos     int
-	problem string
-	depth   int // Objects and arrays that are open around pos.
-	filter  int // Levels of a tag filter around pos.
+	buf         []byte
+	pos         int
+	problem     string
+	depth       int // Objects and arrays that are open around pos.
+	filterDepth int // Levels of a tag filter around pos.
 }
 
 func (s *scanner) fail(problem string) {
