@@ -48,7 +48,7 @@ func request(target string, headers ...string) *http.Request {
 	return r
 }
 
-func hello(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hello") }
+func hello(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hello") }
 
 const stamp = `\[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\]`
 
@@ -74,7 +74,9 @@ func TestAccessLogFormats(t *testing.T) {
 		{"the path a handler changes", "common", `.* "GET /before HTTP/1\.1" .*`, request("/before"),
 			func(_ http.ResponseWriter, r *http.Request) { r.URL.Path = "/after" }},
 		{"copied from a reader", "common", `.* 200 5`, request("/"), func(w http.ResponseWriter, _ *http.Request) {
-			io.Copy(w, struct{ io.Reader }{strings.NewReader("12345")})
+			if _, err := io.Copy(w, struct{ io.Reader }{strings.NewReader("12345")}); err != nil {
+				panic(err)
+			}
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -207,7 +209,7 @@ func TestAccessLogOfAHijackedConnection(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\n\r\n")
+				fmt.Fprint(c, "HTTP/1.1 101 Switching Protocols\r\n\r\n")
 				c.Close()
 			})))
 			defer srv.Close()
@@ -216,7 +218,7 @@ func TestAccessLogOfAHijackedConnection(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer c.Close()
-			io.WriteString(c, "GET /connection/websocket HTTP/1.1\r\nHost: x\r\n\r\n")
+			fmt.Fprint(c, "GET /connection/websocket HTTP/1.1\r\nHost: x\r\n\r\n")
 			if answer, err := bufio.NewReader(c).ReadString('\n'); err != nil || !strings.Contains(answer, "101") {
 				t.Fatalf("%q, %v", answer, err)
 			}
@@ -271,7 +273,7 @@ func TestAccessLogLinesDoNotMix(t *testing.T) {
 
 func TestAccessLogKeepsStreaming(t *testing.T) {
 	h := accessLog(t, "common", io.Discard).Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		io.WriteString(w, "first")
+		fmt.Fprint(w, "first")
 		if err := http.NewResponseController(w).Flush(); err != nil {
 			t.Error(err)
 		}

@@ -102,7 +102,7 @@ func (s *static) send(w http.ResponseWriter, r *http.Request, v variant) {
 		notFound(w, r)
 		return
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // Nothing was written.
 	content, ok := f.(io.ReadSeeker)
 	if !ok {
 		http.Error(w, "This file cannot be served.", http.StatusInternalServerError)
@@ -135,7 +135,7 @@ func (s *static) etag(v variant) (string, error) {
 		if err != nil {
 			return "", 0, err
 		}
-		defer f.Close()
+		defer f.Close() //nolint:errcheck // Nothing was written.
 		h := sha256.New()
 		if _, err := io.Copy(h, f); err != nil {
 			return "", 0, err
@@ -149,7 +149,7 @@ func (s *static) compress(name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // Nothing was written.
 	var out bytes.Buffer
 	zip, err := gzip.NewWriterLevel(&out, gzip.BestCompression)
 	if err != nil {

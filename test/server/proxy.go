@@ -28,7 +28,7 @@ func NewProxy(t testing.TB, target string) *Proxy {
 	p := &Proxy{listener: l, target: target, conns: map[net.Conn]struct{}{}}
 	p.workers.Go(p.accept)
 	t.Cleanup(func() {
-		p.listener.Close() //nolint:errcheck // Nothing is left to lose.
+		p.listener.Close()
 		p.Cut()
 		p.workers.Wait()
 	})
@@ -110,7 +110,7 @@ func (p *Proxy) remove(c net.Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.conns, c)
-	c.Close() //nolint:errcheck // Nothing is left to lose.
+	c.Close()
 }
 
 // reset closes a connection with RST, as a broken network would look.
@@ -118,5 +118,5 @@ func reset(c net.Conn) {
 	if tcp, ok := c.(*net.TCPConn); ok {
 		tcp.SetLinger(0) //nolint:errcheck // A plain close does as well.
 	}
-	c.Close() //nolint:errcheck // It may be closed already.
+	c.Close()
 }

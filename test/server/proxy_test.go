@@ -25,7 +25,7 @@ func echo(t *testing.T) string {
 			}
 			go func() {
 				defer c.Close()
-				io.Copy(c, c)
+				io.Copy(c, c) //nolint:errcheck // It ends when the connection does.
 			}()
 		}
 	}()
