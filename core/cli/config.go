@@ -30,6 +30,9 @@ Secrets are masked. Every key shown is a flag too, and an environment variable: 
   zenconn config print --demo=false --yaml > zenconn.yaml   a file to begin with`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if asJSON && asYAML {
+				return usageError("--json and --yaml exclude each other")
+			}
 			if secrets && !asYAML {
 				return usageError("--show-secrets goes with --yaml")
 			}
@@ -50,7 +53,6 @@ Secrets are masked. Every key shown is a flag too, and an environment variable: 
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as one JSON object, by key")
 	cmd.Flags().BoolVar(&asYAML, "yaml", false, "as a file for --config, without secrets")
 	cmd.Flags().BoolVar(&secrets, "show-secrets", false, "with --yaml: secrets too")
-	cmd.MarkFlagsMutuallyExclusive("json", "yaml")
 	return cmd
 }
 

@@ -2,6 +2,7 @@ package config
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -58,7 +59,7 @@ func suggestAmong(candidates []string, unknown, path string) string {
 
 // suggestVariable returns the variable that was probably meant by one that sets no key.
 func suggestVariable(path []string) string {
-	for n := len(path) - 1; n >= 0; n-- {
+	for n := range slices.Backward(path) {
 		f, ok := resolve(path[:n])
 		if !ok {
 			continue
