@@ -1,0 +1,19 @@
+package lua_test
+
+import (
+	"testing"
+
+	"github.com/zenconn/server/hooks"
+	"github.com/zenconn/server/hooks/hooktest"
+	"github.com/zenconn/server/hooks/lua"
+)
+
+func TestConformance(t *testing.T) {
+	hooktest.Run(t, func(t *testing.T, b hooktest.Behaviour) hooks.Plugin {
+		p, err := lua.Load("testdata/conformance/"+string(b)+".lua", lua.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	})
+}

@@ -1,0 +1,90 @@
+package lua
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	lua "github.com/yuin/gopher-lua"
+)
+
+// checkEvery is the work, in units of about one instruction, between two looks at the clock. A unit may cost up to 16 KiB of
+// memory traffic, so this also bounds how late an instance notices its deadline.
+const checkEvery = 128
+
+// meter is the context the virtual machine runs under. The machine asks for Done before every instruction, so counting there
+// replaces a timer; library functions count the work they do in Go with spend. Once the time is over it stays over: pcall may
+// catch the error, but the next instruction raises it again. It belongs to one instance and is not safe for concurrent use.
+type meter struct {
+	ctx      context.Context
+	deadline time.Time
+	left     int    // Work until the next look at the clock.
+	err      error  // Why the call must end.
+	where    string // Where the script was then, as "file:line:".
+	state    *lua.LState
+}
+
+var (
+	never  chan struct{} // A receive from it waits.
+	always = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
+)
+
+// start begins a call.
+func (m *meter) start(ctx context.Context, fallback time.Duration) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		deadline = time.Now().Add(fallback)
+	}
+	m.ctx, m.deadline, m.left, m.err, m.where = ctx, deadline, checkEvery, nil, ""
+}
+
+// stop ends the call.
+func (m *meter) stop() { m.ctx = nil }
+
+// spend counts work and raises an error in the script when its time is over.
+func (m *meter) spend(units int) {
+	if m.left -= units; m.left <= 0 && m.over() {
+		m.state.RaiseError("%s", m.err.Error())
+	}
+}
+
+// spendBytes counts work that touches n bytes once.
+func (m *meter) spendBytes(n int) { m.spend(1 + n/256) }
+
+func (m *meter) over() bool {
+	if m.err != nil {
+		return true
+	}
+	m.left = checkEvery
+	if time.Until(m.deadline) <= 0 {
+		m.err = context.DeadlineExceeded
+	} else if err := m.ctx.Err(); err != nil {
+		m.err = err
+	}
+	if m.err != nil {
+		m.where = m.line()
+	}
+	return m.err != nil
+}
+
+// line is where the script is, below the library functions it is in.
+func (m *meter) line() string {
+	for level := 0; ; level++ {
+		if where := m.state.Where(level); !strings.HasPrefix(where, "[G]") {
+			return where
+		}
+	}
+}
+
+// Deadline, Done, Err and Value make the meter a context.Context.
+func (m *meter) Deadline() (time.Time, bool) { return m.deadline, true }
+
+func (m *meter) Done() <-chan struct{} {
+	if m.left--; m.left <= 0 && m.over() {
+		return always
+	}
+	return never
+}
+
+func (m *meter) Err() error    { return m.err }
+func (m *meter) Value(any) any { return nil }

@@ -1,0 +1,218 @@
+package lua
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	lua "github.com/yuin/gopher-lua"
+
+	"github.com/zenconn/server/hooks"
+)
+
+// maxSource is the longest file, in bytes, that is loaded.
+const maxSource = 1 << 20
+
+// Options says how a file becomes a plugin. The zero value is fine.
+type Options struct {
+	Name      string         // Default: the file's name without its ending.
+	Config    map[string]any // What the script sees as config.
+	Instances int            // Calls that run at the same time; 0: twice GOMAXPROCS.
+	Logger    *slog.Logger   // Takes the script's log lines; nil: none.
+}
+
+// Plugin is a loaded file. It implements every hook of package hooks and wants those the file defines.
+type Plugin struct {
+	name  string
+	file  string
+	hash  string
+	hooks []hooks.Hook
+	pool  *pool
+}
+
+// hookFunctions are the functions a file may define, in the order of seats in an instance.
+var hookFunctions = [...]struct {
+	hook hooks.Hook
+	name string
+}{
+	{hooks.OnConnect, "on_connect"},
+	{hooks.OnSubscribe, "on_subscribe"},
+	{hooks.OnPublish, "on_publish"},
+	{hooks.OnRPC, "on_rpc"},
+}
+
+const (
+	seatConnect = iota
+	seatSubscribe
+	seatPublish
+	seatRPC
+	seats
+)
+
+// Load reads, compiles and checks a file. Mistakes in it are errors that begin with "file:line: ".
+func Load(path string, o Options) (*Plugin, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() //nolint:errcheck // Nothing was written.
+	source, err := io.ReadAll(io.LimitReader(f, maxSource+1))
+	if err != nil {
+		return nil, err
+	}
+	return LoadSource(path, source, o)
+}
+
+// LoadSource is Load for a file that was read already. path names it in errors.
+func LoadSource(path string, source []byte, o Options) (*Plugin, error) {
+	if len(source) > maxSource {
+		return nil, fmt.Errorf("%s: longer than %d bytes", path, maxSource)
+	}
+	if o.Name == "" {
+		o.Name = strings.TrimSuffix(filepath.Base(path), ".lua")
+	}
+	if o.Instances <= 0 {
+		o.Instances = 2 * runtime.GOMAXPROCS(0)
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	program, err := compile(path, source)
+	if err != nil {
+		return nil, err
+	}
+	log := newScriptLog(o.Logger, o.Name)
+	create := func() (*instance, error) { return newInstance(program, log, o.Config) }
+	first, err := create()
+	if err != nil {
+		return nil, located(path, err)
+	}
+	if err := checkHooks(path, program, first); err != nil {
+		first.close()
+		return nil, err
+	}
+	hash := sha256.Sum256(source)
+	p := &Plugin{name: o.Name, file: path, hash: hex.EncodeToString(hash[:]), pool: newPool(o.Instances, first, create)}
+	for seat, h := range hookFunctions {
+		if first.hooks[seat] != nil {
+			p.hooks = append(p.hooks, h.hook)
+		}
+	}
+	return p, nil
+}
+
+// located makes sure that an error names its file.
+func located(path string, err error) error {
+	if strings.HasPrefix(err.Error(), path+":") {
+		return err
+	}
+	return fmt.Errorf("%s: %w", path, err)
+}
+
+// checkHooks refuses a file whose hooks would silently never be called.
+func checkHooks(path string, p *program, in *instance) error {
+	known := make([]string, len(hookFunctions))
+	for i, h := range hookFunctions {
+		known[i] = h.name
+	}
+	var errs []error
+	for _, name := range in.globals() {
+		if slices.Contains(known, name) {
+			if _, ok := in.l.GetGlobal(name).(*lua.LFunction); !ok {
+				errs = append(errs, fmt.Errorf("%s: %s is a %s, not a function", path, name, in.l.GetGlobal(name).Type()))
+			}
+			continue
+		}
+		if strings.HasPrefix(name, "on_") || slices.Contains(known, hookLike(name)) {
+			errs = append(errs, fmt.Errorf("%s: there is no hook %s%s; the hooks are %s", path, name,
+				didYouMean(hookLike(name), known), strings.Join(known, ", ")))
+		}
+	}
+	for seat, name := range known {
+		if line, local := p.locals[name]; local && in.hooks[seat] == nil {
+			errs = append(errs, fmt.Errorf("%s:%d: %s is a local function, which the server cannot call; drop the word local",
+				path, line, name))
+		}
+	}
+	if errs == nil && in.hooks == [seats]*lua.LFunction{} {
+		return fmt.Errorf("%s: defines no hook; the hooks are %s", path, strings.Join(known, ", "))
+	}
+	return errors.Join(errs...)
+}
+
+// hookLike is a name the way a hook would be spelled: onPublish becomes on_publish.
+func hookLike(name string) string {
+	plain := strings.ToLower(strings.ReplaceAll(name, "_", ""))
+	if rest, ok := strings.CutPrefix(plain, "on"); ok {
+		return "on_" + rest
+	}
+	return name
+}
+
+// Name implements hooks.Plugin.
+func (p *Plugin) Name() string { return p.name }
+
+// Hash implements hooks.Plugin: the SHA-256 of the file.
+func (p *Plugin) Hash() string { return p.hash }
+
+// Hooks implements hooks.Selective: the hooks the file defines.
+func (p *Plugin) Hooks() []hooks.Hook { return p.hooks }
+
+// Close destroys the instances. A call that is still running ends first.
+func (p *Plugin) Close() error {
+	p.pool.close()
+	return nil
+}
+
+// Connect implements hooks.Connector.
+func (p *Plugin) Connect(ctx context.Context, e *hooks.Connect) (hooks.Answer, error) {
+	in, err := p.pool.take(ctx)
+	if err != nil {
+		return hooks.Answer{}, err
+	}
+	defer p.pool.put(in)
+	in.connect.Connect = e
+	return in.answer(ctx, seatConnect, &in.connect)
+}
+
+// Subscribe implements hooks.Subscriber.
+func (p *Plugin) Subscribe(ctx context.Context, e *hooks.Subscribe) (hooks.Answer, error) {
+	in, err := p.pool.take(ctx)
+	if err != nil {
+		return hooks.Answer{}, err
+	}
+	defer p.pool.put(in)
+	in.subscription.Subscribe = e
+	return in.answer(ctx, seatSubscribe, &in.subscription)
+}
+
+// Publish implements hooks.Publisher.
+func (p *Plugin) Publish(ctx context.Context, e *hooks.Publish) (hooks.Answer, error) {
+	in, err := p.pool.take(ctx)
+	if err != nil {
+		return hooks.Answer{}, err
+	}
+	defer p.pool.put(in)
+	in.publication.Publish = e
+	return in.answer(ctx, seatPublish, &in.publication)
+}
+
+// Call implements hooks.Caller.
+func (p *Plugin) Call(ctx context.Context, e *hooks.RPC) (hooks.Answer, error) {
+	in, err := p.pool.take(ctx)
+	if err != nil {
+		return hooks.Answer{}, err
+	}
+	defer p.pool.put(in)
+	in.procedure.RPC = e
+	return in.answer(ctx, seatRPC, &in.procedure)
+}
