@@ -5,7 +5,7 @@ import "sync"
 // queue holds the events that are not yet in the store. It is bounded by events and by payload bytes, and both bounds include
 // what take handed out, until release says what became of it. Full means refused: the oldest events stay, the newest are lost.
 //
-// A slice under a mutex that is swapped out whole costs a producer less than a channel (BenchmarkQueue).
+// A slice under a mutex that is swapped out whole costs a producer less than a channel: 23 ns against 34 to 41 ns (BenchmarkQueue).
 type queue struct {
 	maxEvents int
 	maxBytes  int64

@@ -37,8 +37,8 @@ var ErrRefused = errors.New("the audit store refuses the batch")
 
 // Rows is the answer to a query, read one row at a time; see database/sql.Rows for the use.
 //
-// A value is nil, bool, an integer or floating-point type, string, []byte (not valid UTF-8), time.Time (UTC), or of a type of
-// the store's own.
+// A value is nil, bool, a number, a string, []byte, or a slice or map of those. Times are strings of the form
+// 2006-01-02 15:04:05.000 in UTC; identifiers and addresses are strings too.
 type Rows interface {
 	Columns() []string
 	Next() bool
