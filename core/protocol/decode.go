@@ -80,6 +80,11 @@ func (d *Decoder) nextProtobuf(cmd *Command) error {
 	if err := cmd.UnmarshalVT(message); err != nil {
 		return d.fail(err.Error())
 	}
+	for channel, request := range cmd.GetConnect().GetSubs() {
+		if request == nil { // The generated code's idea of an entry without a value, which stands for an empty one.
+			cmd.Connect.Subs[channel] = new(SubscribeRequest)
+		}
+	}
 	d.pos += n + int(size)
 	return nil
 }

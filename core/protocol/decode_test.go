@@ -230,8 +230,7 @@ func TestCommandsMalformed(t *testing.T) {
 	} {
 		t.Run(test.format.String()+"/"+test.name, func(t *testing.T) {
 			_, err := decode(test.format, []byte(test.frame))
-			var frameErr *protocol.FrameError
-			if !errors.As(err, &frameErr) {
+			if _, ok := errors.AsType[*protocol.FrameError](err); !ok {
 				t.Fatalf("error %v, want a FrameError", err)
 			}
 			if !strings.Contains(err.Error(), test.want) {
@@ -253,7 +252,7 @@ func TestCommandsBeforeMalformed(t *testing.T) {
 			t.Errorf("%s: first command %v, error %v", format, m.Id, err)
 		}
 		first := d.Next(&m)
-		if again := d.Next(&m); first == nil || first == io.EOF || again != first {
+		if again := d.Next(&m); first == nil || errors.Is(first, io.EOF) || !errors.Is(again, first) {
 			t.Errorf("%s: errors %v and %v, want the same twice", format, first, again)
 		}
 	}
@@ -278,6 +277,17 @@ func TestCommandOwnsItsMemory(t *testing.T) {
 		}
 		clear(frame)
 		same(t, got, expected)
+	}
+}
+
+// TestMapEntryWithoutValue checks that a subscription of which Protobuf sends only the name is an empty one, not a nil.
+func TestMapEntryWithoutValue(t *testing.T) {
+	got, err := decode(protocol.Protobuf, []byte("\x07\x22\x05\x1a\x03\x0a\x01a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if request, ok := got[0].GetConnect().GetSubs()["a"]; !ok || request == nil {
+		t.Errorf("got %v, want an empty request for a", got[0])
 	}
 }
 

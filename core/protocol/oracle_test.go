@@ -236,7 +236,7 @@ func readCommands(f protocol.Format, frame []byte) ([]*protocol.Command, error) 
 		gap := frame[d.InputOffset():]
 		gap = gap[:len(gap)-len(bytes.TrimLeft(gap, " \t\r\n"))]
 		var raw json.RawMessage
-		if err := d.Decode(&raw); err == io.EOF && len(all) > 0 {
+		if err := d.Decode(&raw); errors.Is(err, io.EOF) && len(all) > 0 {
 			return all, nil
 		} else if err != nil {
 			return nil, err
@@ -293,13 +293,33 @@ func splitProtobuf[M proto.Message](frame []byte, fresh func() M) ([]M, error) {
 	return all, nil
 }
 
+func discardUnknown(m protoreflect.Message) {
+	m.SetUnknown(nil)
+	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		switch {
+		case f.IsMap() && f.MapValue().Message() != nil:
+			v.Map().Range(func(_ protoreflect.MapKey, v protoreflect.Value) bool {
+				discardUnknown(v.Message())
+				return true
+			})
+		case f.IsList() && f.Message() != nil:
+			for i := range v.List().Len() {
+				discardUnknown(v.List().Get(i).Message())
+			}
+		case !f.IsMap() && f.Message() != nil:
+			discardUnknown(v.Message())
+		}
+		return true
+	})
+}
+
 // decode is the code under test, for a whole frame.
 func decode(f protocol.Format, frame []byte) ([]*protocol.Command, error) {
 	var all []*protocol.Command
 	for d := f.Commands(frame); ; {
 		m := new(protocol.Command)
 		switch err := d.Next(m); {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return all, nil
 		case err != nil:
 			return nil, err
