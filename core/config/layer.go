@@ -18,9 +18,12 @@ type layer struct {
 	lines  lines // Of a file.
 }
 
-// at is the origin of one of the layer's keys.
+// at is the origin of one of the layer's keys. A key whose line is not known, as in TOML's inline tables, has that of what it is in.
 func (l *layer) at(key string) Origin {
 	origin := l.origin
+	for key != "" && l.lines[key] == 0 {
+		key = key[:max(0, strings.LastIndexAny(key, ".["))]
+	}
 	origin.Line = l.lines[key]
 	return origin
 }

@@ -46,6 +46,18 @@ func TestProblems(t *testing.T) {
 				"c.json:2: api.address: unknown key, did you mean api.addr?",
 			},
 		},
+		"keys whose line only their section knows": {
+			files: files{
+				{"a.toml", "[client]\nlimits.chanels = 3\nping = { interval = '30s', timeot = '6s' }\n"},
+				{"b.yaml", "namespaces:\n  a: &a\n    presenc: true\n  b:\n    <<: *a\n"},
+			},
+			want: []string{
+				"a.toml:2: client.limits.chanels: unknown key, did you mean client.limits.channels?",
+				"a.toml:3: client.ping.timeot: unknown key, did you mean client.ping.timeout?",
+				"b.yaml:3: namespaces.a.presenc: unknown key, did you mean namespaces.a.presence?",
+				"b.yaml:4: namespaces.b.presenc: unknown key, did you mean namespaces.b.presence?",
+			},
+		},
 		"unknown variables": {
 			environ: []string{"ZENCONN_CLIENT_ADDR=x", "ZENCONN_CLIENT__ADRR=x", "ZENCONN_QQQQQQQQQ=1", "ZENCONN_PLUGINS__LOAD__0__NAME=x", "ZENCONN_=1",
 				"ZENCONN_NAMESPACES__CHAT__SUBSCRIBER=x"},
