@@ -218,6 +218,7 @@ func TestValidation(t *testing.T) {
 		"client: {read_buffer: 1}":                                                    "a.yaml:1: client.read_buffer: want 128 to 1MiB, not 1",
 		"client: {websocket: {paths: []}}":                                            "a.yaml:1: client.websocket.paths: want at least one path",
 		"client: {websocket: {paths: [ws]}}":                                          `a.yaml:1: client.websocket.paths: want paths such as /connection/websocket, not "ws"`,
+		"client: {websocket: {paths: [/]}}":                                           `a.yaml:1: client.websocket.paths: want paths such as /connection/websocket, not "/"`,
 		"client: {websocket: {paths: ['/a?b']}}":                                      `a.yaml:1: client.websocket.paths: want paths such as /connection/websocket, not "/a?b"`,
 		"client: {websocket: {paths: [/a, /a]}}":                                      `a.yaml:1: client.websocket.paths: "/a" is there twice`,
 		"client: {ping: {interval: 500ms}}":                                           "a.yaml:1: client.ping.interval: want at least 1s, not 500ms|a.yaml:1: client.ping.interval: client.ping.timeout (8s) must be shorter than client.ping.interval (500ms)",
