@@ -1,7 +1,7 @@
 // Command testreport runs go test and says at the end what a person wants to know: what failed, what was skipped and what the
 // machine would need to run it, and how many tests that makes. `make test` runs it; its arguments are those of go test.
 //
-//	go run ./internal/testreport [-v] [-race] [packages]
+//	go run ./internal/testreport [-v] [-race …] ./...
 //
 // It exits with 0 when every test passed, and with 1 otherwise. With ZENCONN_TEST_REQUIRE=all a skipped test is a failure.
 package main
@@ -37,9 +37,6 @@ func main() {
 func run(ctx context.Context, args []string, requireAll bool, out io.Writer) (bool, error) {
 	verbose := slices.Contains(args, "-v")
 	args = slices.DeleteFunc(slices.Clone(args), func(arg string) bool { return arg == "-v" })
-	if len(args) == 0 || args[len(args)-1][0] == '-' {
-		args = append(args, "./...")
-	}
 	cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-json"}, args...)...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = killDelay
