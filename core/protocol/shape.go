@@ -92,7 +92,7 @@ func (s *shape) repair(b []byte) {
 func (s *shape) each(b []byte, text func([]byte) error, message func(*shape, []byte) error) error {
 	for len(b) > 0 {
 		number, kind, n := protowire.ConsumeTag(b)
-		if n < 0 {
+		if n < 0 || number > protowire.MaxValidNumber {
 			return errProtobuf
 		}
 		b = b[n:]
