@@ -1,0 +1,66 @@
+package sdk_test
+
+import (
+	"testing"
+
+	"github.com/zenconn/server/test/node"
+	"github.com/zenconn/server/test/server"
+)
+
+func TestMain(m *testing.M) { server.Main(m) }
+
+const secret = "0123456789abcdef0123456789abcdef"
+
+// config is a server as one would run it: tokens, and namespaces that differ in what they allow.
+const config = `
+auth:
+  type: jwt
+  jwt: {hmac_secret: ` + secret + `, leeway: 0s}
+client:
+  limits: {channels: 8, sessions_per_user: 3}
+namespaces:
+  default: {subscribe: user, publish: user, presence: true, join_leave: true, history_size: 500, history_ttl: 1m, recovery: true}
+  past:    {subscribe: user, publish: user, history_size: 20, history_ttl: 1m}
+  short:   {subscribe: user, publish: user, history_size: 3, history_ttl: 1m, recovery: true}
+  live:    {subscribe: user, publish: user}
+  others:  {subscribe: user, publish: user, exclude_sender: true}
+  private: {subscribe: granted, publish: granted}
+  closed:  {subscribe: nobody, publish: nobody}
+`
+
+// plugin answers calls, refuses by itself and changes what is said.
+const plugin = `
+function on_rpc(ev)
+  if ev.method == "shout" then return true, string.upper(ev.data) end
+  if ev.method == "forbidden" then return false, 451, "not in this country" end
+end
+
+function on_publish(ev)
+  if string.find(ev.data, "unspeakable", 1, true) then return false, 400, "mind your words" end
+  if string.find(ev.data, "darn", 1, true) then
+    ev.data = string.gsub(ev.data, "darn", "****")
+    return true
+  end
+end
+
+function on_subscribe(ev)
+  if ev.channel == "secret-club" then return false, 4001, "members only" end
+  if ev.channel == "no-entry" then return false, 403, "no entry" end
+end
+`
+
+// The public SDK is a client of this server, unmodified, in both protocols.
+func TestSDK(t *testing.T) {
+	for _, build := range []string{"json", "protobuf"} {
+		for _, script := range []string{"messaging", "recovery", "tokens", "lifecycle"} {
+			t.Run(build+"/"+script, func(t *testing.T) {
+				s := server.Start(t, server.Options{Config: config, Plugins: map[string]string{"10-test.lua": plugin}})
+				p := server.NewProxy(t, s.Addr())
+				node.Run(t, script+".test.js",
+					"ZENCONN_BUILD="+build, "ZENCONN_SECRET="+secret,
+					"ZENCONN_URL=ws://"+p.Addr()+"/connection/websocket", "ZENCONN_DIRECT_URL=ws://"+s.Addr()+"/connection/websocket",
+					"ZENCONN_CONTROL="+server.Control(t, s, p))
+			})
+		}
+	}
+}
