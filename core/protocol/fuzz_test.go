@@ -39,7 +39,7 @@ func compareCommands(t *testing.T, f protocol.Format, given []byte) {
 		if !ok || frameErr.Format != f || frameErr.Offset > len(given) {
 			t.Fatalf("error %#v, want a FrameError", err)
 		}
-		stricter := strings.Contains(frameErr.Problem, "nested too deeply") || strings.Contains(frameErr.Problem, "wireType")
+		stricter := strings.Contains(frameErr.Problem, "nested too deeply") || strings.Contains(frameErr.Problem, "of the wrong type")
 		if wantErr == nil && !stricter {
 			t.Fatalf("error %v, but the oracle reads %v", err, want)
 		}

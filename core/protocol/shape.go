@@ -9,13 +9,16 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// The generated Protobuf code is fast because it leaves two checks to its caller: that strings are UTF-8, and that messages do
-// not nest without end. A shape is what these checks have to know of a message type, taken once from its descriptor.
+// The generated Protobuf code is fast because it leaves checks to its caller: that strings are UTF-8, that messages do not nest
+// without end, and that the parts of map entries have the right type. A shape is what these checks have to know of a message
+// type, taken once from its descriptor.
 type shape struct {
-	fields []field // By field number; the zero field is of no interest.
+	fields []field // By field number; the zero field is unknown.
 }
 
 type field struct {
+	known   bool
+	wire    protowire.Type
 	text    bool   // A string.
 	message *shape // A message, or the entries of a map.
 }
@@ -41,23 +44,29 @@ func describe(message protoreflect.MessageDescriptor, known map[protoreflect.Ful
 		for len(s.fields) <= int(f.Number()) {
 			s.fields = append(s.fields, field{})
 		}
+		one := field{known: true, wire: protowire.BytesType}
 		switch f.Kind() {
 		case protoreflect.StringKind:
-			s.fields[f.Number()].text = true
+			one.text = true
 		case protoreflect.MessageKind:
-			s.fields[f.Number()].message = describe(f.Message(), known)
+			one.message = describe(f.Message(), known)
+		case protoreflect.BytesKind:
+		default: // Nothing in client.proto is a float or of fixed size.
+			one.wire = protowire.VarintType
 		}
+		s.fields[f.Number()] = one
 	}
 	return s
 }
 
 var (
 	errProtobuf = errors.New("malformed message")
+	errWireType = errors.New("a field of the wrong type")
 	errTooDeep  = errors.New("messages nested too deeply")
 	errNotUTF8  = errors.New("a string that is not UTF-8")
 )
 
-// check reports whether b is well-formed, nests at most depth messages and has UTF-8 in its strings.
+// check returns an error unless b is well-formed, nests at most depth messages and has UTF-8 in its strings.
 func (s *shape) check(b []byte, depth int) error {
 	if depth == 0 {
 		return errTooDeep
@@ -96,31 +105,34 @@ func (s *shape) each(b []byte, text func([]byte) error, message func(*shape, []b
 			return errProtobuf
 		}
 		b = b[n:]
-		if kind != protowire.BytesType {
-			if n = protowire.ConsumeFieldValue(number, kind, b); n < 0 {
-				return errProtobuf
-			}
-			b = b[n:]
-			continue
+		var f field
+		if int(number) < len(s.fields) {
+			f = s.fields[number]
 		}
-		value, n := protowire.ConsumeBytes(b)
-		if n < 0 {
+		if f.known && kind != f.wire {
+			return errWireType
+		}
+		if n = protowire.ConsumeFieldValue(number, kind, b); n < 0 {
 			return errProtobuf
 		}
+		value := b[:n]
 		b = b[n:]
-		if int(number) >= len(s.fields) {
-			continue
-		}
 		var err error
-		switch f := s.fields[number]; {
+		switch {
 		case f.text:
-			err = text(value)
+			err = text(content(value))
 		case f.message != nil:
-			err = message(f.message, value)
+			err = message(f.message, content(value))
 		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// content takes the length off a value of the bytes type.
+func content(value []byte) []byte {
+	b, _ := protowire.ConsumeBytes(value)
+	return b
 }
