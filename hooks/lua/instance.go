@@ -49,11 +49,10 @@ func newInstance(p *program, log *scriptLog, config map[string]any) (*instance, 
 	limitArrays()
 	in := &instance{log: log}
 	in.l = lua.NewState(lua.Options{SkipOpenLibs: true, CallStackSize: maxDepth, RegistrySize: minRegisters,
-		RegistryMaxSize: maxRegisters, RegistryGrowStep: minRegisters})
+		RegistryMaxSize: maxRegisters, RegistryGrowStep: 8 * minRegisters})
 	in.meter.state = in.l
 	in.l.SetContext(&in.meter)
-	in.meter.start(context.Background(), topDeadline)
-	defer in.meter.stop()
+	in.meter.start(time.Now().Add(topDeadline))
 	if err := in.furnish(config); err != nil {
 		return nil, err
 	}
@@ -181,13 +180,16 @@ func (in *instance) answer(ctx context.Context, seat int, ev event) (answer hook
 	if f == nil {
 		return hooks.Answer{Verdict: hooks.Pass}, nil
 	}
-	in.meter.start(ctx, topDeadline)
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		deadline = time.Now().Add(topDeadline)
+	}
+	in.meter.start(deadline)
 	u := &lua.LUserData{Value: ev, Env: in.l.Env, Metatable: in.eventMeta} // A new one: last call's must not come to life again.
 	in.l.Push(f)
 	in.l.Push(u)
 	err = in.run(1, 3)
 	u.Value = nil
-	in.meter.stop()
 	if err != nil {
 		in.l.SetTop(0)
 		return hooks.Answer{}, err
@@ -211,13 +213,10 @@ func (in *instance) answer(ctx context.Context, seat int, ev event) (answer hook
 // run calls what lies on the stack below its arguments. The results stay there.
 func (in *instance) run(args, results int) error {
 	err := in.l.PCall(args, results, nil)
-	if in.meter.err == nil && !in.meter.over() { // A script may have caught the error.
-		return scriptError(err)
+	if in.meter.err != nil { // Also when the script has caught the error.
+		return fmt.Errorf("%sno answer within the deadline: %w", in.meter.where, in.meter.err)
 	}
-	if errors.Is(in.meter.err, context.DeadlineExceeded) {
-		return fmt.Errorf("%s no answer within its deadline: %w", in.meter.where, in.meter.err)
-	}
-	return fmt.Errorf("%s ended: %w", in.meter.where, in.meter.err)
+	return scriptError(err)
 }
 
 // scriptError is what an error of a script says, without the machine's stack trace.

@@ -8,19 +8,18 @@ import (
 	lua "github.com/yuin/gopher-lua"
 )
 
-// checkEvery is the work, in units of about one instruction, between two looks at the clock. A unit may cost up to 16 KiB of
-// memory traffic, so this also bounds how late an instance notices its deadline.
-const checkEvery = 128
+// checkEvery is the work, in units of about one instruction, between two looks at the clock, which cost as much as two or three
+// instructions. A single instruction may cost a megabyte of memory traffic, so this also bounds how late a deadline is noticed.
+const checkEvery = 32
 
 // meter is the context the virtual machine runs under. The machine asks for Done before every instruction, so counting there
 // replaces a timer; library functions count the work they do in Go with spend. Once the time is over it stays over: pcall may
 // catch the error, but the next instruction raises it again. It belongs to one instance and is not safe for concurrent use.
 type meter struct {
-	ctx      context.Context
 	deadline time.Time
 	left     int    // Work until the next look at the clock.
-	err      error  // Why the call must end.
-	where    string // Where the script was then, as "file:line:".
+	err      error  // Set once the time is over.
+	where    string // Where the script was then, as "file:line: ".
 	state    *lua.LState
 }
 
@@ -29,17 +28,10 @@ var (
 	always = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
 )
 
-// start begins a call.
-func (m *meter) start(ctx context.Context, fallback time.Duration) {
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		deadline = time.Now().Add(fallback)
-	}
-	m.ctx, m.deadline, m.left, m.err, m.where = ctx, deadline, checkEvery, nil, ""
+// start begins a call that must end at the deadline.
+func (m *meter) start(deadline time.Time) {
+	m.deadline, m.left, m.err, m.where = deadline, checkEvery, nil, ""
 }
-
-// stop ends the call.
-func (m *meter) stop() { m.ctx = nil }
 
 // spend counts work and raises an error in the script when its time is over.
 func (m *meter) spend(units int) {
@@ -56,22 +48,21 @@ func (m *meter) over() bool {
 		return true
 	}
 	m.left = checkEvery
-	if time.Until(m.deadline) <= 0 {
-		m.err = context.DeadlineExceeded
-	} else if err := m.ctx.Err(); err != nil {
-		m.err = err
+	if time.Until(m.deadline) > 0 {
+		return false
 	}
-	if m.err != nil {
-		m.where = m.line()
-	}
-	return m.err != nil
+	m.err, m.where = context.DeadlineExceeded, m.line()
+	return true
 }
 
-// line is where the script is, below the library functions it is in.
+// line is where the script is, below the library functions it is in: "file:line: ", or nothing when it has ended.
 func (m *meter) line() string {
 	for level := 0; ; level++ {
-		if where := m.state.Where(level); !strings.HasPrefix(where, "[G]") {
-			return where
+		switch where := m.state.Where(level); {
+		case where == "":
+			return ""
+		case !strings.HasPrefix(where, "[G]"):
+			return where + " "
 		}
 	}
 }

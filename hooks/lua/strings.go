@@ -13,6 +13,7 @@ const maxString = 1 << 20
 // machine's own.
 func (in *instance) stringFunctions() map[string]lua.LGFunction {
 	return map[string]lua.LGFunction{
+		"byte":    bytesOf,
 		"find":    in.find,
 		"match":   in.matchString,
 		"gmatch":  in.gmatch,
@@ -23,6 +24,23 @@ func (in *instance) stringFunctions() map[string]lua.LGFunction {
 		"upper":   in.eachByte(strings.ToUpper),
 		"reverse": in.eachByte(reverse),
 	}
+}
+
+// bytesOf is string.byte.
+func bytesOf(l *lua.LState) int {
+	s, first := l.CheckString(1), l.OptInt(2, 1)
+	last := l.OptInt(3, first)
+	if last < 0 {
+		last += len(s) + 1
+	}
+	start, end := startOffset(s, first), min(last, len(s))
+	if end-start > maxUnpacked {
+		l.RaiseError("string.byte: more than %d results", maxUnpacked)
+	}
+	for i := start; i < end; i++ {
+		l.Push(lua.LNumber(s[i]))
+	}
+	return max(end-start, 0)
 }
 
 func reverse(s string) string {
