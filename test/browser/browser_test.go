@@ -1,0 +1,42 @@
+package browser_test
+
+import (
+	"testing"
+
+	"github.com/zenconn/server/internal/testenv"
+	"github.com/zenconn/server/test/node"
+	"github.com/zenconn/server/test/server"
+)
+
+func TestMain(m *testing.M) { server.Main(m) }
+
+// plugin is what the README's reader tries first: refuse somebody, rewrite a word.
+const plugin = `
+function on_connect(ev)
+  if ev.user == "Mallory" then return false, 4500, "Mallory is not welcome here" end
+end
+
+function on_subscribe(ev)
+  if ev.channel == "room-staff" then return false, 403, "staff only" end
+end
+
+function on_publish(ev)
+  if string.find(ev.data, "unspeakable", 1, true) then return false, 400, "mind your words" end
+  ev.data = string.gsub(ev.data, "darn", "****")
+end
+`
+
+// The demo page, in a real browser, against a real server in demo mode. The driver is playwright-core rather than a Go library:
+// Node is needed for the SDK's tests anyway, its waits leave no room for sleeps, and the product's go.mod stays free of a browser.
+func TestDemoChat(t *testing.T) {
+	chromium := testenv.Program(t, "chromium", "chromium-browser", "google-chrome")
+	for _, script := range []string{"talk", "network", "look"} {
+		t.Run(script, func(t *testing.T) {
+			s := server.Start(t, server.Options{Config: "demo: true\n", Plugins: map[string]string{"10-manners.lua": plugin}})
+			p := server.NewProxy(t, s.Addr())
+			node.Run(t, script+".test.js",
+				"ZENCONN_CHROMIUM="+chromium, "ZENCONN_URL=http://"+p.Addr()+"/", "ZENCONN_DIRECT_URL=http://"+s.Addr()+"/",
+				"ZENCONN_CONTROL="+server.Control(t, s, p))
+		})
+	}
+}
