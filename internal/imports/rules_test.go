@@ -16,7 +16,7 @@ var layers = [][]string{
 	{"core/worker"},
 	{"core/api"},
 	{"core/agent"},
-	{"bench"},
+	{"bench", "bench/..."},
 	{"core/cli"},
 	{"main"},
 	{"internal/...", "test/..."},
@@ -97,11 +97,12 @@ var home = []struct {
 	who  []string
 	why  string
 }{
-	{[]string{"bench"}, []string{"core/cli"}, "the load generator must not leak into the server; only its command starts it"},
+	{[]string{"bench", "bench/..."}, []string{"core/cli"}, "the load generator must not leak into the server; only its command starts it"},
 	{[]string{"main"}, nil, "main wires and exits; there is nothing in it to use"},
 	{[]string{"internal/...", "test/..."}, []string{"internal/...", "test/..."}, "what serves tests must not get into the product"},
-	{[]string{"testing", "testing/..."}, []string{"internal/...", "test/...", "hooks/hooktest"}, "what serves tests must not get into the product"},
-	{[]string{"github.com/lxzan/gws"}, []string{"core/transport/websocket", "bench"}, "one package wraps the WebSocket engine, so that it can be exchanged"},
+	{[]string{"hooks/hooktest", "audit/audittest"}, []string{"internal/...", "test/..."}, "what serves tests must not get into the product"},
+	{[]string{"testing", "testing/..."}, []string{"internal/...", "test/...", "hooks/hooktest", "audit/audittest"}, "what serves tests must not get into the product"},
+	{[]string{"github.com/lxzan/gws"}, []string{"core/transport/websocket", "bench", "bench/..."}, "one package wraps the WebSocket engine, so that it can be exchanged"},
 	{[]string{"github.com/yuin/gopher-lua", "github.com/yuin/gopher-lua/..."}, []string{"hooks/lua"}, "one package wraps Lua"},
 	{[]string{"github.com/tetratelabs/wazero", "github.com/tetratelabs/wazero/..."}, []string{"hooks/wasm"}, "one package wraps the Wasm runtime"},
 	{[]string{"github.com/nats-io/..."}, []string{"core/bus"}, "one package wraps NATS"},

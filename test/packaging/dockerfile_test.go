@@ -99,12 +99,13 @@ func TestDockerfile(t *testing.T) {
 			t.Errorf("%s runs %s", name, words[0])
 		}
 	}
+	context := buildContext(t)
 	for _, args := range find(final, "COPY") {
 		if strings.HasPrefix(args, "--from=") {
 			continue
 		}
 		source := strings.Fields(args)[0]
-		if _, err := os.Stat(filepath.Join(buildContext(t), source)); err != nil {
+		if _, err := os.Stat(filepath.Join(context, source)); err != nil {
 			t.Errorf("COPY %s: %v", args, err)
 		}
 	}
