@@ -1,0 +1,371 @@
+package clickhouse_test
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	driver "github.com/ClickHouse/clickhouse-go/v2"
+	"go.uber.org/goleak"
+
+	"github.com/zenconn/server/audit"
+	"github.com/zenconn/server/audit/audittest"
+	"github.com/zenconn/server/audit/clickhouse"
+	"github.com/zenconn/server/internal/testenv"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// database makes an empty database of the test's own and returns its DSN.
+func database(t testing.TB) *url.URL {
+	t.Helper()
+	dsn, err := url.Parse(testenv.ClickHouse(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	options, err := driver.ParseDSN(dsn.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := driver.Open(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := "zenconn_test_" + strings.ToLower(rand.Text()[:12])
+	if err := conn.Exec(context.Background(), "CREATE DATABASE "+name); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := conn.Exec(context.Background(), "DROP DATABASE "+name); err != nil {
+			t.Error(err)
+		}
+		conn.Close()
+	})
+	dsn.Path = "/" + name
+	return dsn
+}
+
+func open(t testing.TB, dsn *url.URL, timeout time.Duration) *clickhouse.Store {
+	t.Helper()
+	s, err := clickhouse.Open(dsn.String(), timeout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// through returns the DSN of the same database by way of the proxy.
+func through(dsn *url.URL, address string) *url.URL {
+	c := *dsn
+	c.Host = address
+	return &c
+}
+
+func write(t testing.TB, s *clickhouse.Store, b *audit.Batch) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	return s.Write(ctx, b)
+}
+
+// batch has messages whose payload does not compress, so that a block is bigger than anything else that is sent.
+func batch(token string, first, n int) *audit.Batch {
+	b := &audit.Batch{Token: token, Messages: audittest.Messages(first, n)}
+	for _, m := range b.Messages {
+		noise := make([]byte, 256)
+		rand.Read(noise)
+		m.Payload = []byte(`"` + hex.EncodeToString(noise) + `"`)
+	}
+	return b
+}
+
+func count(t *testing.T, s *clickhouse.Store) string {
+	t.Helper()
+	return audittest.Ask(t, s, "SELECT count(*), count(DISTINCT id) FROM audit_messages")[0]
+}
+
+func TestConformance(t *testing.T) {
+	audittest.Test(t, func(t *testing.T) audit.Sink { return open(t, database(t), 0) })
+}
+
+func TestColumnsOfClickHouseOnly(t *testing.T) {
+	s := open(t, database(t), 0)
+	if err := write(t, s, audittest.Story()); err != nil {
+		t.Fatal(err)
+	}
+	for query, want := range map[string]string{
+		"SELECT tags FROM audit_messages WHERE channel = 'chat:tea'": `[{"a":"\"quoted\"","lang":"de"}]`,
+		"SELECT minute, channel, sum(messages), sum(bytes), sum(deliveries), uniqCombinedMerge(12)(users) FROM audit_messages_1m " +
+			"WHERE channel = 'chat:tea' GROUP BY ALL": `["2026-11-21 10:00:00","chat:tea",1,17,2,1]`,
+		"SELECT plugin, verdict, sum(n), max(latency_max) FROM audit_decisions_1m WHERE hook = 'publish' GROUP BY ALL":                                                      `["manners","reject",1,1500]`,
+		"SELECT toDate('2026-01-02'), toDateTime('2026-01-02 03:04:05', 'UTC'), toDateTime64('2026-01-02 03:04:05.678901', 6, 'UTC')":                                       `["2026-01-02","2026-01-02 03:04:05","2026-01-02 03:04:05.678901"]`,
+		"SELECT CAST(NULL, 'Nullable(UInt8)'), toNullable(7), toNullable('x'), [1, 2], ['a'], toDecimal64('1.50', 2), toUInt128('340282366920938463463374607431768211455')": `[null,7,"x",[1,2],["a"],"1.5","340282366920938463463374607431768211455"]`,
+		"SELECT toIPv4('192.0.2.1'), map('k', [toUUID('0193a5b0-0000-7000-8000-000000000001')])":                                                                            `["192.0.2.1",{"k":["0193a5b0-0000-7000-8000-000000000001"]}]`,
+	} {
+		if got := audittest.Ask(t, s, query); !slices.Equal(got, []string{want}) {
+			t.Errorf("%s\ngot  %q\nwant %q", query, got, want)
+		}
+	}
+}
+
+func TestServerThatComesLater(t *testing.T) {
+	dsn := database(t)
+	reserved, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := reserved.Addr().String()
+	reserved.Close()
+
+	s := open(t, through(dsn, address), 5*time.Second)
+	r := audit.New(s, audit.Options{Node: "n", FlushInterval: 10 * time.Millisecond, Log: slog.New(slog.DiscardHandler)})
+	stop := run(t, r)
+	for _, m := range audittest.Messages(0, 100) {
+		r.Record(m)
+	}
+	until(t, "the first attempt failed", func() bool { return r.Stats().LastError != nil })
+	if text := r.Stats().LastError.Error(); !strings.Contains(text, address) {
+		t.Errorf("the error does not say which server: %s", text)
+	}
+	if _, err := s.Query(t.Context(), "SELECT 1"); err == nil {
+		t.Error("a query was answered without a server")
+	}
+	startProxy(t, address, dsn.Host)
+	until(t, "everything is stored", func() bool { return r.Stats().Stored == 100 })
+	if got := count(t, s); got != "[100,100]" {
+		t.Errorf("rows and identifiers: %s", got)
+	}
+	stop()
+}
+
+func TestLostAnswerDoublesNothing(t *testing.T) {
+	dsn := database(t)
+	p := startProxy(t, "127.0.0.1:0", dsn.Host)
+	s := open(t, through(dsn, p.address()), 0)
+	b := batch("node/1/1", 0, 1000)
+	b.Decisions = audittest.Story().Decisions
+	p.loseAnswers(1)
+	if err := write(t, s, b); err == nil || errors.Is(err, audit.ErrRefused) || p.answersLost() != 1 {
+		t.Fatalf("Write with a lost answer: %v (%d lost)", err, p.answersLost())
+	}
+	if got := count(t, s); got != "[1000,1000]" {
+		t.Fatalf("the server stored %s before its answer got lost", got)
+	}
+	if err := write(t, s, b); err != nil {
+		t.Fatal(err)
+	}
+	for query, want := range map[string]string{
+		"SELECT count(*) FROM audit_messages":                                                            "[1000]",
+		"SELECT sum(messages) FROM audit_messages_1m":                                                    "[1000]",
+		"SELECT count(*), sum(n) FROM audit_decisions d, (SELECT sum(n) AS n FROM audit_decisions_1m) r": "[2,4]",
+	} {
+		if got := audittest.Ask(t, s, query)[0]; got != want {
+			t.Errorf("after the second attempt, %s: %s, want %s", query, got, want)
+		}
+	}
+	b.Token = "node/1/2" // Proves that the token did it.
+	if err := write(t, s, b); err != nil {
+		t.Fatal(err)
+	}
+	if got := count(t, s); got != "[2000,1000]" {
+		t.Errorf("under another token the rows are others, got %s", got)
+	}
+}
+
+func TestBrokenNetworkLosesAndDoublesNothing(t *testing.T) {
+	dsn := database(t)
+	p := startProxy(t, "127.0.0.1:0", dsn.Host)
+	s := open(t, through(dsn, p.address()), 10*time.Second)
+	r := audit.New(s, audit.Options{Node: "n", BatchEvents: 500, FlushInterval: 5 * time.Millisecond, Log: slog.New(slog.DiscardHandler)})
+	stop := run(t, r)
+	const rounds, each = 10, 1000
+	for i := range rounds {
+		for _, m := range batch("", i*each, each).Messages {
+			r.Record(m)
+		}
+		switch i % 3 {
+		case 0:
+			p.loseAnswers(1)
+		case 1:
+			p.cut()
+		}
+		until(t, "half the round is stored", func() bool { return r.Stats().Stored >= uint64(i*each+each/2) })
+	}
+	until(t, "everything is stored", func() bool { return r.Stats().Stored == rounds*each })
+	stop()
+	if got := count(t, s); got != "[10000,10000]" {
+		t.Errorf("rows and identifiers: %s, want 10000 of both", got)
+	}
+	if got := audittest.Ask(t, s, "SELECT sum(messages) FROM audit_messages_1m")[0]; got != "[10000]" {
+		t.Errorf("the rollup counts %s", got)
+	}
+	if p.answersLost() == 0 {
+		t.Error("no answer was lost: the test proves nothing")
+	}
+}
+
+func TestFrozenServerDoesNotHoldWrite(t *testing.T) {
+	dsn := database(t)
+	p := startProxy(t, "127.0.0.1:0", dsn.Host)
+	s := open(t, through(dsn, p.address()), 300*time.Millisecond)
+	first := open(t, dsn, 0)
+	if err := write(t, first, batch("a", 0, 1)); err != nil { // The tables are there.
+		t.Fatal(err)
+	}
+	until(t, "the store is ready", func() bool { return write(t, s, batch("b", 1, 1)) == nil })
+	p.freeze(true)
+	done := make(chan error, 1)
+	go func() { done <- write(t, s, batch("c", 2, 20_000)) }()
+	select {
+	case err := <-done:
+		if err == nil {
+			t.Error("a frozen server stored a batch")
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("Write hangs")
+	}
+	p.freeze(false)
+	p.cut()
+	until(t, "the store works again", func() bool { return write(t, s, batch("d", 2, 1)) == nil })
+}
+
+func TestRefusedBatch(t *testing.T) {
+	s := open(t, database(t), 0)
+	b := batch("a", 0, 3)
+	b.Messages[1].Verdict = "no such verdict"
+	if err := write(t, s, b); !errors.Is(err, audit.ErrRefused) {
+		t.Errorf("Write of an impossible verdict: %v, want ErrRefused", err)
+	}
+	if err := write(t, s, batch("b", 0, 3)); err != nil {
+		t.Errorf("the next batch: %v", err)
+	}
+	if got := count(t, s); got != "[3,3]" {
+		t.Errorf("stored %s", got)
+	}
+}
+
+func TestNodesThatStartAtOnce(t *testing.T) {
+	dsn := database(t)
+	var nodes sync.WaitGroup
+	for i := range 4 {
+		s := open(t, dsn, 0)
+		nodes.Go(func() {
+			if err := write(t, s, batch(fmt.Sprint("node-", i), i*10, 10)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	nodes.Wait()
+	s := open(t, dsn, 0)
+	if got := count(t, s); got != "[40,40]" {
+		t.Errorf("stored %s", got)
+	}
+	if got := audittest.Ask(t, s, "SELECT max(version), count(*) FROM zenconn_migrations"); !slices.Equal(got, []string{"[2,2]"}) {
+		t.Errorf("migrations %q", got)
+	}
+}
+
+func TestNewerSchema(t *testing.T) {
+	dsn := database(t)
+	s := open(t, dsn, 0)
+	audittest.Ask(t, s, "SELECT 1")
+	options, err := driver.ParseDSN(dsn.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := driver.Open(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.Exec(t.Context(), "INSERT INTO zenconn_migrations (version, name) VALUES (99, 'future')"); err != nil {
+		t.Fatal(err)
+	}
+	if err := write(t, open(t, dsn, 0), batch("a", 0, 1)); err == nil || !strings.Contains(err.Error(), "newer zenconn") {
+		t.Errorf("Write to newer tables: %v", err)
+	}
+}
+
+func TestReaderMakesNoTables(t *testing.T) {
+	dsn := database(t)
+	r, err := clickhouse.OpenReader(dsn.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if got := audittest.Ask(t, r, "SELECT count() FROM system.tables WHERE database = currentDatabase()"); got[0] != "[0]" {
+		t.Errorf("asking made %s tables", got)
+	}
+	if _, err := r.Query(t.Context(), "SELECT * FROM audit_messages"); err == nil || !strings.Contains(err.Error(), "audit_messages") {
+		t.Errorf("Query without tables: %v", err)
+	}
+}
+
+func TestDSNErrorsAreClearAndKeepThePassword(t *testing.T) {
+	for _, dsn := range []string{
+		"", "localhost:9000", "clickhouse://", "http://user:sEcret@host:8123/db", "clickhouse://user:sEc/ret@host:9000/db",
+		"clickhouse://user:sEcret@host:port/db", "clickhouse://user:sEcret%zz@host:9000/db", "clickhouse://user:sEcret@host:9000/db?dial_timeout=soon",
+	} {
+		s, err := clickhouse.Open(dsn, 0)
+		if err == nil {
+			s.Close()
+			t.Errorf("%q was accepted", dsn)
+			continue
+		}
+		if text := err.Error(); strings.Contains(text, "sEc") || !strings.Contains(text, "clickhouse://user:password@host:9000/database") {
+			t.Errorf("%q: %s", dsn, text)
+		}
+	}
+}
+
+// run starts the recorder and returns a function that ends it.
+func run(t *testing.T, r *audit.Recorder) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { r.Run(ctx) })
+	stop = sync.OnceFunc(func() {
+		cancel()
+		running.Wait()
+	})
+	t.Cleanup(stop)
+	return stop
+}
+
+func until(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !is(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within a minute: %s", what)
+		}
+	}
+}
+
+// BenchmarkWrite writes the batches of a busy server; rows/s is what counts.
+func BenchmarkWrite(b *testing.B) {
+	s := open(b, database(b), 0)
+	const size = 10_000
+	b.ReportAllocs()
+	rows := 0
+	for b.Loop() {
+		b.StopTimer()
+		batch := &audit.Batch{Token: fmt.Sprint(rows), Messages: audittest.Messages(rows, size)}
+		b.StartTimer()
+		if err := write(b, s, batch); err != nil {
+			b.Fatal(err)
+		}
+		rows += size
+	}
+	b.ReportMetric(float64(rows)/b.Elapsed().Seconds(), "rows/s")
+}

@@ -1,0 +1,149 @@
+package clickhouse_test
+
+import (
+	"net"
+	"sync"
+	"testing"
+)
+
+// proxy is the network between the store and the server, which a test can break.
+type proxy struct {
+	target   string
+	listener net.Listener
+	running  sync.WaitGroup
+
+	mu     sync.Mutex
+	conns  map[net.Conn]struct{}
+	frozen bool
+	lose   int // Answers to inserts that still are to be lost.
+	lost   int
+	closed bool
+}
+
+// insertSize is more bytes than a client sends for anything but a block of rows.
+const insertSize = 16 << 10
+
+func startProxy(t *testing.T, address, target string) *proxy {
+	t.Helper()
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &proxy{target: target, listener: listener, conns: map[net.Conn]struct{}{}}
+	p.running.Go(p.accept)
+	t.Cleanup(p.stop)
+	return p
+}
+
+func (p *proxy) address() string { return p.listener.Addr().String() }
+
+func (p *proxy) stop() {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	p.listener.Close()
+	p.cut()
+	p.running.Wait()
+}
+
+// cut breaks all connections.
+func (p *proxy) cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.conns {
+		c.Close()
+	}
+}
+
+// freeze makes the network swallow everything, or not.
+func (p *proxy) freeze(on bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.frozen = on
+}
+
+// loseAnswers lets the next n inserts reach the server, swallows what it answers, and breaks their connection.
+func (p *proxy) loseAnswers(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lose = n
+}
+
+func (p *proxy) answersLost() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.lost
+}
+
+func (p *proxy) accept() {
+	for {
+		client, err := p.listener.Accept()
+		if err != nil {
+			return
+		}
+		server, err := net.Dial("tcp", p.target)
+		if err != nil {
+			client.Close()
+			continue
+		}
+		p.mu.Lock()
+		p.conns[client], p.conns[server] = struct{}{}, struct{}{}
+		if p.closed {
+			client.Close()
+			server.Close()
+		}
+		p.mu.Unlock()
+		l := &link{proxy: p}
+		p.running.Go(func() { l.copy(server, client, l.sent) })
+		p.running.Go(func() { l.copy(client, server, l.answered) })
+	}
+}
+
+// link is one connection through the proxy.
+type link struct {
+	proxy *proxy
+	bytes int // That the client sent since the last answer; guarded by proxy.mu.
+}
+
+// copy forwards while pass agrees to what was read.
+func (l *link) copy(to, from net.Conn, pass func(n int) (forward, goOn bool)) {
+	defer to.Close()
+	defer from.Close()
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(buffer)
+		if err != nil {
+			return
+		}
+		forward, goOn := pass(n)
+		if forward {
+			if _, err := to.Write(buffer[:n]); err != nil {
+				return
+			}
+		}
+		if !goOn {
+			return
+		}
+	}
+}
+
+func (l *link) sent(n int) (forward, goOn bool) {
+	l.proxy.mu.Lock()
+	defer l.proxy.mu.Unlock()
+	l.bytes += n
+	return !l.proxy.frozen, true
+}
+
+func (l *link) answered(int) (forward, goOn bool) {
+	p := l.proxy
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	inserted := l.bytes > insertSize
+	l.bytes = 0
+	if inserted && p.lose > 0 {
+		p.lose--
+		p.lost++
+		return false, false
+	}
+	return !p.frozen, true
+}

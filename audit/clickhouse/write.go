@@ -1,0 +1,194 @@
+package clickhouse
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/google/uuid"
+
+	"github.com/zenconn/server/audit"
+)
+
+func (s *Store) insertAll(ctx context.Context, b *audit.Batch) error {
+	if err := s.insert(ctx, b, len(b.Messages), messagesInsert, messageColumns); err != nil {
+		return err
+	}
+	if err := s.insert(ctx, b, len(b.Sessions), sessionsInsert, sessionColumns); err != nil {
+		return err
+	}
+	if err := s.insert(ctx, b, len(b.Decisions), decisionsInsert, decisionColumns); err != nil {
+		return err
+	}
+	return s.insert(ctx, b, len(b.Actions), actionsInsert, actionColumns)
+}
+
+// insert sends one table's rows as one block. Their token makes the server skip them when it has them; materialized views too.
+func (s *Store) insert(ctx context.Context, b *audit.Batch, rows int, statement string, columns func(*insert, *audit.Batch)) error {
+	if rows == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	settings := clickhouse.Settings{"async_insert": 0}
+	if b.Token != "" {
+		settings["insert_deduplicate"] = 1
+		settings["insert_deduplication_token"] = b.Token
+		settings["deduplicate_blocks_in_dependent_materialized_views"] = 1
+	}
+	into, err := s.conn.PrepareBatch(clickhouse.Context(ctx, clickhouse.WithSettings(settings)), statement)
+	if err != nil {
+		return err
+	}
+	defer into.Close() //nolint:errcheck // After Send it has nothing to do, after a failure nothing to say.
+	in := &insert{into: into, scratch: &s.scratch}
+	columns(in, b)
+	if in.err != nil {
+		_ = into.Abort()
+		return fmt.Errorf("%w: %w", audit.ErrRefused, in.err)
+	}
+	return into.Send()
+}
+
+// insert is filled column by column, in the order of its statement.
+type insert struct {
+	into   driver.Batch
+	column int
+	err    error
+	*scratch
+}
+
+// scratch is memory for one column of each type. The driver copies what it is given.
+type scratch struct {
+	times  []time.Time
+	ids    []uuid.UUID
+	text   []string
+	bytes  [][]byte
+	addrs  []netip.Addr
+	maps   []map[string]string
+	bools  []bool
+	bits8  []uint8
+	bits16 []uint16
+	bits32 []uint32
+	bits64 []uint64
+}
+
+func add[E, V any](in *insert, values *[]V, events []E, get func(E) V) {
+	if in.err != nil {
+		return
+	}
+	for _, e := range events {
+		*values = append(*values, get(e))
+	}
+	in.err = in.into.Column(in.column).Append(*values)
+	in.column++
+	clear(*values)
+	*values = (*values)[:0]
+}
+
+const messagesInsert = `INSERT INTO audit_messages (at, id, node, namespace, channel, user, session, client_id, offset, size, deliveries,
+	verdict, content_type, payload, tags)`
+
+func messageColumns(in *insert, b *audit.Batch) {
+	rows := b.Messages
+	add(in, &in.times, rows, func(m *audit.Message) time.Time { return stamp(m.At) })
+	add(in, &in.ids, rows, func(m *audit.Message) uuid.UUID { return uuid.UUID(m.ID) })
+	add(in, &in.text, rows, func(m *audit.Message) string { return m.Node })
+	add(in, &in.text, rows, func(m *audit.Message) string { return m.Namespace })
+	add(in, &in.text, rows, func(m *audit.Message) string { return m.Channel })
+	add(in, &in.text, rows, func(m *audit.Message) string { return m.User })
+	add(in, &in.ids, rows, func(m *audit.Message) uuid.UUID { return uuid.UUID(m.Session) })
+	add(in, &in.text, rows, func(m *audit.Message) string { return m.ClientID })
+	add(in, &in.bits64, rows, func(m *audit.Message) uint64 { return m.Offset })
+	add(in, &in.bits32, rows, func(m *audit.Message) uint32 { return m.Size })
+	add(in, &in.bits32, rows, func(m *audit.Message) uint32 { return m.Deliveries })
+	add(in, &in.text, rows, func(m *audit.Message) string { return string(m.Verdict) })
+	add(in, &in.text, rows, func(m *audit.Message) string { return m.ContentType })
+	add(in, &in.bytes, rows, func(m *audit.Message) []byte { return m.Payload })
+	add(in, &in.maps, rows, func(m *audit.Message) map[string]string { return m.Tags })
+}
+
+const sessionsInsert = `INSERT INTO audit_sessions (connected_at, disconnected_at, session, node, node_epoch, worker, user, transport,
+	protocol, remote_addr, user_agent, msgs_in, msgs_out, bytes_in, bytes_out, close_code, close_reason, version)`
+
+func sessionColumns(in *insert, b *audit.Batch) {
+	rows := b.Sessions
+	add(in, &in.times, rows, func(s *audit.Session) time.Time { return stamp(s.ConnectedAt) })
+	add(in, &in.times, rows, func(s *audit.Session) time.Time { return stamp(s.DisconnectedAt) })
+	add(in, &in.ids, rows, func(s *audit.Session) uuid.UUID { return uuid.UUID(s.Session) })
+	add(in, &in.text, rows, func(s *audit.Session) string { return s.Node })
+	add(in, &in.bits64, rows, func(s *audit.Session) uint64 { return s.NodeEpoch })
+	add(in, &in.bits16, rows, func(s *audit.Session) uint16 { return s.Worker })
+	add(in, &in.text, rows, func(s *audit.Session) string { return s.User })
+	add(in, &in.text, rows, func(s *audit.Session) string { return s.Transport })
+	add(in, &in.text, rows, func(s *audit.Session) string { return s.Protocol })
+	add(in, &in.addrs, rows, func(s *audit.Session) netip.Addr { return address(s.RemoteAddr) })
+	add(in, &in.text, rows, func(s *audit.Session) string { return s.UserAgent })
+	add(in, &in.bits64, rows, func(s *audit.Session) uint64 { return s.MessagesIn })
+	add(in, &in.bits64, rows, func(s *audit.Session) uint64 { return s.MessagesOut })
+	add(in, &in.bits64, rows, func(s *audit.Session) uint64 { return s.BytesIn })
+	add(in, &in.bits64, rows, func(s *audit.Session) uint64 { return s.BytesOut })
+	add(in, &in.bits16, rows, func(s *audit.Session) uint16 { return s.CloseCode })
+	add(in, &in.text, rows, func(s *audit.Session) string { return s.CloseReason })
+	add(in, &in.bits8, rows, func(s *audit.Session) uint8 { return s.Version })
+}
+
+const decisionsInsert = `INSERT INTO audit_decisions (at, id, node, hook, plugin, plugin_hash, verdict, reason, user, session, channel,
+	message, remote_addr, latency_us)`
+
+func decisionColumns(in *insert, b *audit.Batch) {
+	rows := b.Decisions
+	add(in, &in.times, rows, func(d *audit.Decision) time.Time { return stamp(d.At) })
+	add(in, &in.ids, rows, func(d *audit.Decision) uuid.UUID { return uuid.UUID(d.ID) })
+	add(in, &in.text, rows, func(d *audit.Decision) string { return d.Node })
+	add(in, &in.text, rows, func(d *audit.Decision) string { return d.Hook })
+	add(in, &in.text, rows, func(d *audit.Decision) string { return d.Plugin })
+	add(in, &in.text, rows, func(d *audit.Decision) string { return d.PluginHash })
+	add(in, &in.text, rows, func(d *audit.Decision) string { return string(d.Verdict) })
+	add(in, &in.text, rows, func(d *audit.Decision) string { return d.Reason })
+	add(in, &in.text, rows, func(d *audit.Decision) string { return d.User })
+	add(in, &in.ids, rows, func(d *audit.Decision) uuid.UUID { return uuid.UUID(d.Session) })
+	add(in, &in.text, rows, func(d *audit.Decision) string { return d.Channel })
+	add(in, &in.ids, rows, func(d *audit.Decision) uuid.UUID { return uuid.UUID(d.Message) })
+	add(in, &in.addrs, rows, func(d *audit.Decision) netip.Addr { return address(d.RemoteAddr) })
+	add(in, &in.bits32, rows, func(d *audit.Decision) uint32 { return microseconds(d.Latency) })
+}
+
+const actionsInsert = `INSERT INTO audit_actions (at, id, node, actor, actor_kind, action, target, ok, error, remote_addr, request,
+	latency_us)`
+
+func actionColumns(in *insert, b *audit.Batch) {
+	rows := b.Actions
+	add(in, &in.times, rows, func(a *audit.Action) time.Time { return stamp(a.At) })
+	add(in, &in.ids, rows, func(a *audit.Action) uuid.UUID { return uuid.UUID(a.ID) })
+	add(in, &in.text, rows, func(a *audit.Action) string { return a.Node })
+	add(in, &in.text, rows, func(a *audit.Action) string { return a.Actor })
+	add(in, &in.text, rows, func(a *audit.Action) string { return a.ActorKind })
+	add(in, &in.text, rows, func(a *audit.Action) string { return a.Action })
+	add(in, &in.text, rows, func(a *audit.Action) string { return a.Target })
+	add(in, &in.bools, rows, func(a *audit.Action) bool { return a.OK })
+	add(in, &in.text, rows, func(a *audit.Action) string { return a.Error })
+	add(in, &in.addrs, rows, func(a *audit.Action) netip.Addr { return address(a.RemoteAddr) })
+	add(in, &in.text, rows, func(a *audit.Action) string { return a.Request })
+	add(in, &in.bits32, rows, func(a *audit.Action) uint32 { return microseconds(a.Latency) })
+}
+
+// stamp gives the zero time the meaning it has in the table: the epoch.
+func stamp(t time.Time) time.Time {
+	if t.IsZero() {
+		return time.Unix(0, 0)
+	}
+	return t
+}
+
+func address(a netip.Addr) netip.Addr {
+	if !a.IsValid() {
+		return netip.IPv6Unspecified()
+	}
+	return a.WithZone("")
+}
+
+func microseconds(d time.Duration) uint32 { return uint32(min(max(d.Microseconds(), 0), 1<<32-1)) }
