@@ -1,5 +1,156 @@
 package cli
 
-import "github.com/spf13/cobra"
+import (
+	"os"
 
-func newBenchCommand(*environment) *cobra.Command { return &cobra.Command{Use: "bench", Short: "Measure a server"} }
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+
+	"github.com/zenconn/server/bench"
+)
+
+// benchScenario is one of the commands below bench.
+type benchScenario struct {
+	scenario bench.Scenario
+	short    string
+	long     string
+	flags    func(*pflag.FlagSet, *bench.Options)
+}
+
+var benchScenarios = []benchScenario{
+	{
+		bench.Fanout, "Many subscribers of one channel: deliveries per second",
+		`Subscribers of one channel receive everything that a few publishers send. By default as fast as it goes: a publication is in
+flight until every subscriber has it. With --rate, so many publications per second, whatever the server does.`,
+		func(f *pflag.FlagSet, o *bench.Options) {
+			f.IntVar(&o.Clients, "subscribers", o.Clients, "subscribers of the channel")
+			f.IntVar(&o.Publishers, "publishers", o.Publishers, "connections that publish")
+			trafficFlags(f, o)
+		},
+	}, {
+		bench.Channels, "Many channels with a few subscribers each: deliveries per second",
+		`Every channel has its own subscribers, each with a connection of its own; the publishers take the channels in turn.`,
+		func(f *pflag.FlagSet, o *bench.Options) {
+			f.IntVar(&o.Channels, "channels", o.Channels, "channels")
+			f.IntVar(&o.Clients, "subscribers", o.Clients, "subscribers of each channel")
+			f.IntVar(&o.Publishers, "publishers", o.Publishers, "connections that publish")
+			trafficFlags(f, o)
+		},
+	}, {
+		bench.Echo, "Clients that publish to themselves: the round trip",
+		`Every client is the only subscriber of its channel and publishes there; latency is from the time a publication was due to its
+return. With --rate 0, as fast as it goes.`,
+		func(f *pflag.FlagSet, o *bench.Options) {
+			f.IntVar(&o.Clients, "clients", o.Clients, "connections")
+			trafficFlags(f, o)
+			f.Lookup("in-flight").Usage += "; 0: one per client"
+		},
+	}, {
+		bench.Connect, "Clients that connect: connects per second",
+		`Connections are made as fast as the server answers, --concurrency at a time, each with its connect command; latency is from the
+dialing to the answer. They stay open until all are there.`,
+		func(f *pflag.FlagSet, o *bench.Options) { f.IntVar(&o.Clients, "clients", o.Clients, "connections") },
+	}, {
+		bench.Idle, "Idle connections with one subscription each: memory",
+		`Connections with a channel each are opened and held. With --pid, the server's resident memory before and at the end.`,
+		func(f *pflag.FlagSet, o *bench.Options) {
+			f.IntVar(&o.Clients, "clients", o.Clients, "connections")
+			f.DurationVar(&o.Duration, "duration", o.Duration, "how long they are held")
+		},
+	}, {
+		bench.History, "Publishers into channels with history: acknowledgements per second",
+		`Publishers send into channels that nobody is subscribed to; latency is from the time a publication was due to the server's
+acknowledgement. At the end the server is asked whether it has them all. The namespace must keep a history.`,
+		func(f *pflag.FlagSet, o *bench.Options) {
+			f.IntVar(&o.Publishers, "publishers", o.Publishers, "connections that publish")
+			f.IntVar(&o.Channels, "channels", o.Channels, "channels, which the publishers take in turn")
+			trafficFlags(f, o)
+		},
+	},
+}
+
+func trafficFlags(f *pflag.FlagSet, o *bench.Options) {
+	f.IntVar(&o.Size, "size", o.Size, "bytes of a payload")
+	f.Float64Var(&o.Rate, "rate", o.Rate, "publications per second in all; 0: as fast as the server answers")
+	f.IntVar(&o.InFlight, "in-flight", o.InFlight, "without a rate, publications under way at a time, in all")
+	f.DurationVar(&o.Warmup, "warmup", o.Warmup, "time that is checked but not measured")
+	f.DurationVar(&o.Duration, "duration", o.Duration, "time that is measured")
+}
+
+func newBenchCommand(env *environment) *cobra.Command {
+	cmd := group("bench", "Measure a server with many clients")
+	cmd.Long = `Opens many client connections to a running server, measures it, and checks every message: the exit code is 1 when one was lost,
+came twice or out of order, or when a connection ended. With --pid (on Linux, for a server on this machine) it shows what the
+server used for it, and always what it used itself.`
+	cmd.Example = `  zenconn bench fanout                                  1,000 subscribers of a demo server on this machine
+  zenconn bench fanout --subscribers 5000 --rate 30     the same at a fixed rate
+  zenconn bench idle --pid "$(pidof zenconn)"           memory per connection
+  zenconn bench connect --token-secret "$SECRET"        every client with a token of its own`
+	for _, s := range benchScenarios {
+		cmd.AddCommand(newBenchScenario(env, s))
+	}
+	return cmd
+}
+
+func newBenchScenario(env *environment, s benchScenario) *cobra.Command {
+	o := bench.Defaults(s.scenario)
+	var oneLine bool
+	cmd := &cobra.Command{Use: string(s.scenario), Short: s.short, Long: s.long, Args: cobra.NoArgs}
+	f := cmd.Flags()
+	s.flags(f, &o)
+	f.StringVar(&o.URL, "url", o.URL, "`URL` of the server's WebSocket endpoint")
+	f.StringVar(&o.Protocol, "protocol", o.Protocol, "json or protobuf")
+	f.StringVar(&o.Namespace, "namespace", o.Namespace, "namespace of the channels; empty: the default one")
+	f.StringVar(&o.Channel, "channel", o.Channel, "how the channels' names begin")
+	f.IntVar(&o.Concurrency, "concurrency", o.Concurrency, "connections that are being made at a time")
+	f.IntVar(&o.Readers, "readers", o.Readers, "event loops that read; 0: half the processors; -1: a goroutine per connection")
+	f.IntSliceVar(&o.PIDs, "pid", o.PIDs, "process `ID` of the server, to show what it uses; repeatable")
+	f.StringVar(&o.Token, "token", o.Token, "`JWT` that every client connects with")
+	f.StringVar(&o.TokenSecret, "token-secret", o.TokenSecret, "HMAC `SECRET` to sign a token for each client, users bench-0, bench-1, …")
+	f.StringVar(&o.UserData, "user-data", o.UserData, "connect as users `NAME`-0, NAME-1, … where the server takes names on trust")
+	f.BoolVar(&oneLine, "json", false, "print one line of JSON")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := o.Check(); err != nil {
+			return usageError(err.Error())
+		}
+		return runBench(cmd, env, o, oneLine)
+	}
+	return cmd
+}
+
+func runBench(cmd *cobra.Command, env *environment, o bench.Options, oneLine bool) error {
+	watch, clear := func(bench.Progress) {}, func() {}
+	if columns, ok := terminal(env.stderr); ok {
+		bar := bench.NewProgressBar(env.stderr, columns)
+		watch, clear = bar.Show, bar.Clear
+	}
+	report, err := bench.Run(cmd.Context(), o, watch)
+	clear()
+	if err != nil {
+		return err
+	}
+	if oneLine {
+		err = report.WriteJSON(env.stdout)
+	} else {
+		_, picture := terminal(env.stdout)
+		err = report.WriteTable(env.stdout, picture)
+	}
+	if err != nil {
+		return err
+	}
+	return report.Err()
+}
+
+// terminal says whether a stream of the process is a terminal, and how wide.
+func terminal(stream any) (columns int, ok bool) {
+	file, ok := stream.(*os.File)
+	if !ok || !term.IsTerminal(int(file.Fd())) {
+		return 0, false
+	}
+	columns, _, err := term.GetSize(int(file.Fd()))
+	if err != nil || columns <= 0 {
+		columns = 80
+	}
+	return columns, true
+}

@@ -1,0 +1,163 @@
+package bench
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Scenario names what a run does.
+type Scenario string
+
+// The scenarios.
+const (
+	Fanout   Scenario = "fanout"   // Many subscribers of one channel.
+	Channels Scenario = "channels" // Many channels with a few subscribers each.
+	Echo     Scenario = "echo"     // Clients that publish to themselves: the round trip.
+	Connect  Scenario = "connect"  // Clients that connect, as fast as the server lets them.
+	Idle     Scenario = "idle"     // Subscribers that are sent nothing: the memory.
+	History  Scenario = "history"  // Publishers into channels that nobody reads: the acknowledgements.
+)
+
+// The protocols a client can speak.
+const (
+	JSON     = "json"
+	Protobuf = "protobuf"
+)
+
+// Options say what a run does. Start from Defaults.
+type Options struct {
+	Scenario    Scenario      `json:"scenario"`
+	URL         string        `json:"url"`                   // ws:// or wss://
+	Protocol    string        `json:"protocol"`              // JSON or Protobuf.
+	Namespace   string        `json:"namespace,omitempty"`   // Empty: the server's default namespace.
+	Channel     string        `json:"channel"`               // How channel names begin; a part that is new in every run follows.
+	Clients     int           `json:"clients"`               // Subscribers (of each channel), or connections; history: none.
+	Channels    int           `json:"channels"`              // Channels that are published to, or subscribed to.
+	Publishers  int           `json:"publishers"`            // Connections that publish; echo: the clients do.
+	Size        int           `json:"size"`                  // Bytes of a payload, at least MinSize.
+	Rate        float64       `json:"rate"`                  // Publications per second in all; 0: as fast as the server answers.
+	InFlight    int           `json:"in_flight"`             // With rate 0, publications that are under way at a time, in all.
+	Warmup      time.Duration `json:"warmup_ns"`             // Checked, but not measured.
+	Duration    time.Duration `json:"duration_ns"`           // Measured.
+	Concurrency int           `json:"concurrency"`           // Connections that are being made at a time.
+	Readers     int           `json:"readers"`               // Event loops; 0: half the processors; below 0: a goroutine per connection.
+	PIDs        []int         `json:"server_pids,omitempty"` // The server's processes on this machine.
+	Token       string        `json:"-"`                     // JWT that every client connects with.
+	TokenSecret string        `json:"-"`                     // HMAC secret to sign a JWT for each client instead.
+	UserData    string        `json:"user_data,omitempty"`   // Clients connect with data {"user":"<UserData>-<n>"}.
+}
+
+// Defaults returns the options of a run that tells something about a server on this machine within about ten seconds.
+func Defaults(s Scenario) Options {
+	o := Options{
+		Scenario: s, URL: "ws://127.0.0.1:8000/connection/websocket", Protocol: JSON, Channel: "bench",
+		Size: 200, Warmup: time.Second, Duration: 5 * time.Second, Concurrency: 64,
+	}
+	switch s {
+	case Fanout:
+		o.Clients, o.Channels, o.Publishers, o.InFlight = 1000, 1, 1, 8
+	case Channels:
+		o.Clients, o.Channels, o.Publishers, o.InFlight = 2, 1000, 16, 64
+	case Echo:
+		o.Clients, o.Rate = 100, 1000
+	case Connect:
+		o.Clients, o.Warmup, o.Duration = 5000, 0, time.Second
+	case Idle:
+		o.Clients, o.Warmup = 10_000, 0
+	case History:
+		o.Channels, o.Publishers, o.InFlight = 16, 16, 64
+	}
+	return o
+}
+
+// The limits of what can be asked for: stream numbers and marks have room for more, memory does not.
+const (
+	maxConnections = 1 << 20
+	maxSize        = 1 << 20
+	maxInFlight    = 1 << 16
+)
+
+// Check reports everything that is wrong with the options, and settles what follows from others.
+func (o *Options) Check() error {
+	var wrong []error
+	need := func(ok bool, format string, args ...any) {
+		if !ok {
+			wrong = append(wrong, fmt.Errorf(format, args...))
+		}
+	}
+	u, err := url.Parse(o.URL)
+	need(err == nil && (u.Scheme == "ws" || u.Scheme == "wss") && u.Host != "", "url: want ws://host:port/path or wss://, not %q", o.URL)
+	need(o.Protocol == JSON || o.Protocol == Protobuf, "protocol: want json or protobuf, not %q", o.Protocol)
+	need(!strings.ContainsAny(o.Namespace+o.Channel, "\"\\\n"), "channel: quotes, backslashes and line breaks are not possible")
+	need(o.Size >= MinSize && o.Size <= maxSize, "size: want %d to %d bytes", MinSize, maxSize)
+	need(o.Duration > 0 && o.Warmup >= 0, "duration: want a positive time")
+	need(o.Concurrency >= 1 && o.Concurrency <= 4096, "concurrency: want 1 to 4096")
+	need(o.Readers <= 256, "readers: want at most 256")
+	need(o.Token == "" || o.TokenSecret == "", "token and token-secret exclude each other")
+	need(o.Rate >= 0 && o.Rate <= 1e7, "rate: want 0 to 10000000 publications per second")
+	switch o.Scenario {
+	case Connect:
+	case Idle:
+		o.Channels = o.Clients
+	case Echo:
+		o.Channels, o.Publishers = o.Clients, 0
+		if o.InFlight == 0 {
+			o.InFlight = o.Clients
+		}
+	case Fanout:
+		o.Channels = 1
+		need(o.Publishers >= 1, "publishers: want at least 1")
+	case Channels, History:
+		need(o.Channels >= 1, "channels: want at least 1")
+		need(o.Publishers >= 1, "publishers: want at least 1")
+		if o.Publishers > o.Channels {
+			o.Publishers = o.Channels
+		}
+	default:
+		need(false, "scenario: want fanout, channels, echo, connect, idle or history, not %q", o.Scenario)
+	}
+	need(o.Scenario == History || o.Clients >= 1, "want at least one client")
+	need(!o.publishes() || o.Rate > 0 || (o.InFlight >= 1 && o.InFlight <= maxInFlight), "in-flight: want 1 to %d", maxInFlight)
+	n, ok := o.connections()
+	need(ok, "%d connections are more than the %d a run can hold", n, maxConnections)
+	return errors.Join(wrong...)
+}
+
+// publishes says whether the scenario is about messages.
+func (o *Options) publishes() bool { return o.Scenario != Connect && o.Scenario != Idle }
+
+// subscribers returns how many connections subscribe.
+func (o *Options) subscribers() int {
+	switch o.Scenario {
+	case Channels:
+		return o.Clients * o.Channels
+	case History:
+		return 0
+	default:
+		return o.Clients
+	}
+}
+
+// connections returns how many connections the run needs.
+func (o *Options) connections() (n int, ok bool) {
+	for _, part := range []int{o.Clients, o.Channels, o.Publishers} {
+		if part < 0 || part > maxConnections {
+			return part, false
+		}
+	}
+	n = o.subscribers() + o.Publishers
+	return n, n <= maxConnections
+}
+
+// channelName returns the name of channel i. The part before it must be new in every run.
+func (o *Options) channelName(i int) string {
+	name := o.Channel + "-" + strconv.Itoa(i)
+	if o.Namespace != "" {
+		name = o.Namespace + ":" + name
+	}
+	return name
+}

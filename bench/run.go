@@ -1,0 +1,365 @@
+package bench
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"time"
+)
+
+// The bounds of waiting.
+const (
+	tick         = 100 * time.Millisecond // Between two looks at the run, and two reports of its progress.
+	stallTime    = 5 * time.Second        // Without any arrival while publications are under way, a run is ended.
+	drainQuiet   = 2 * time.Second        // At the end, stragglers are given up when nothing has come for so long,
+	drainTime    = 30 * time.Second       // or after this.
+	drainGrace   = 100 * time.Millisecond // When all have come: so that duplicates are seen.
+	filesOfOurs  = 64                     // Open files beside the connections.
+	checkTimeout = 30 * time.Second       // For asking a server about its histories.
+)
+
+// Run does what the options say and reports what it measured. An error with a nil Report means that there is nothing to report;
+// whether the report is one of success, its Err says. Canceling ctx ends the run early, with the figures so far. watch, when not
+// nil, is told ten times a second how it goes, by one goroutine that ends before Run returns.
+func Run(ctx context.Context, o Options, watch func(Progress)) (*Report, error) {
+	if err := o.Check(); err != nil {
+		return nil, err
+	}
+	connections, _ := o.connections()
+	if err := reserveFiles(connections + filesOfOurs); err != nil {
+		return nil, err
+	}
+	o.Channel += "-" + rand.Text()[:6]
+	r := &run{o: &o, report: newReport(&o), watch: watch}
+	if _, err := r.usage(); err != nil {
+		return nil, err
+	}
+	var err error
+	if r.network, err = newNetwork(o.Readers); err != nil {
+		return nil, fmt.Errorf("cannot read from connections: %w", err)
+	}
+	defer r.close()
+	if r.dialer, err = newDialer(&o, r.network, connections); err != nil {
+		return nil, err
+	}
+	if err := r.do(ctx); err != nil {
+		return nil, err
+	}
+	return r.report, nil
+}
+
+// run is a run under way. One goroutine drives it.
+type run struct {
+	o           *Options
+	report      *Report
+	watch       func(Progress)
+	network     *network
+	dialer      *dialer
+	traffic     *traffic // nil when the scenario is not about messages.
+	clients     []*client
+	subscribers []*client
+	closed      bool
+}
+
+// usage returns what the server has used, when we know its processes.
+func (r *run) usage() (usage, error) {
+	if len(r.o.PIDs) == 0 {
+		return usage{}, nil
+	}
+	return usageOf(r.o.PIDs)
+}
+
+func (r *run) close() {
+	if !r.closed {
+		r.closed = true
+		r.network.close(r.clients)
+	}
+}
+
+func (r *run) do(ctx context.Context) error {
+	if err := r.connect(ctx); err != nil {
+		return err
+	}
+	var err error
+	switch {
+	case r.report.Interrupted:
+	case r.traffic != nil:
+		err = r.converse(ctx)
+	case r.o.Scenario == Idle:
+		err = r.hold(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	if r.o.Scenario == History && r.network.sum(nil).refused == 0 {
+		if err := r.checkHistory(); err != nil {
+			r.report.note(err)
+		}
+	}
+	r.close()
+	r.conclude()
+	return nil
+}
+
+// connect opens all connections, the subscribers first.
+func (r *run) connect(ctx context.Context) error {
+	if r.o.publishes() {
+		r.traffic = newTraffic(r.o, r.network)
+	}
+	before, err := r.usage()
+	if err != nil {
+		return err
+	}
+	subscribers := r.o.subscribers()
+	total := subscribers + r.o.Publishers
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	own, start := ownCPU(), time.Now()
+	done := make(chan error, 1)
+	var took *Histogram
+	if r.o.Scenario == Connect {
+		took = &r.report.latency
+	}
+	go func() {
+		subs, err := r.dialer.openAll(ctx, subscribers, r.subscription, took)
+		r.subscribers, r.clients = subs, slices.Clone(subs)
+		if err == nil {
+			var pubs []*client
+			pubs, err = r.dialer.openAll(ctx, r.o.Publishers, func(i int) plan { return r.publication(subscribers, i) }, nil)
+			r.clients = append(r.clients, pubs...)
+		}
+		done <- err
+	}()
+	err = r.follow(done, func() Progress { return Progress{Phase: "connecting", Done: int(r.dialer.made.Load()), Total: total} })
+	elapsed := time.Since(start)
+	made := int(r.dialer.made.Load())
+	r.report.connected(made, elapsed)
+	if err != nil {
+		if !errors.Is(err, context.Canceled) {
+			return fmt.Errorf("connection %d of %d: %w", made+1, total, err)
+		}
+		r.report.Interrupted = true
+	}
+	after, err := r.usage()
+	if err != nil {
+		return err
+	}
+	r.report.memory(before, after, made)
+	if r.o.Scenario == Connect {
+		r.report.measured(uint64(made), elapsed, ownCPU()-own, after.cpu-before.cpu)
+	}
+	return nil
+}
+
+// subscription is the plan of subscriber i.
+func (r *run) subscription(i int) plan {
+	p := plan{number: i}
+	if r.o.Scenario == Connect {
+		return p
+	}
+	channel := i % r.o.Channels
+	p.channel = r.o.channelName(channel)
+	if t := r.traffic; t != nil {
+		p.prepare = func(c *client) {
+			t.subscriber(c, channel)
+			if r.o.Scenario == Echo {
+				t.publisher(c, t.streams[i])
+			}
+		}
+	}
+	return p
+}
+
+// publication is the plan of publisher i, which comes after all subscribers.
+func (r *run) publication(subscribers, i int) plan {
+	t := r.traffic
+	return plan{number: subscribers + i, prepare: func(c *client) {
+		for k := i; k < len(t.streams); k += r.o.Publishers {
+			t.publisher(c, t.streams[k])
+		}
+	}}
+}
+
+// follow reports the progress until done says how it ended.
+func (r *run) follow(done <-chan error, progress func() Progress) error {
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-ticker.C:
+			r.tell(progress())
+		}
+	}
+}
+
+func (r *run) tell(p Progress) {
+	if r.watch != nil {
+		r.watch(p)
+	}
+}
+
+// converse lets publications flow for the time of the run and waits for the last ones.
+func (r *run) converse(ctx context.Context) error {
+	t := r.traffic
+	runtime.GC() // What connecting left behind shall not be cleared away while we measure.
+	paced := t.start()
+	own, server, err := r.wait(ctx, "warming up", t.from.Load())
+	if err != nil {
+		return err
+	}
+	ownEnd, serverEnd, err := r.wait(ctx, "running", t.until.Load())
+	if err != nil {
+		return err
+	}
+	end := min(t.network.now(), t.until.Load())
+	t.until.Store(end)
+	paced()
+	r.drain(t)
+	total := r.network.sum(&r.report.latency)
+	span := max(time.Duration(end-t.from.Load()), 0)
+	r.report.measured(total.measured, span, ownEnd-own, serverEnd.cpu-server.cpu)
+	return nil
+}
+
+// wait lets time go by until the given time of the run, or until the run has to end, and returns what was used until then.
+func (r *run) wait(ctx context.Context, phase string, until int64) (own time.Duration, server usage, err error) {
+	t, n := r.traffic, r.network
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	end := time.NewTimer(time.Duration(until - n.now()))
+	defer end.Stop()
+	begin, last, lastCount := n.now(), n.now(), uint64(0)
+	first := n.sum(nil)
+	for waiting := true; waiting; {
+		select {
+		case <-end.C:
+			waiting = false
+		case <-t.stopped:
+			waiting = false
+		case <-ctx.Done():
+			r.report.Interrupted = true
+			t.stop()
+			waiting = false
+		case <-ticker.C:
+			now, sum := n.now(), n.sum(nil)
+			count := sum.received + sum.answered
+			if count != lastCount || t.underWay(sum) == 0 {
+				last, lastCount = now, count
+			}
+			if time.Duration(now-last) > stallTime {
+				r.report.note(errStalled)
+				t.stop()
+			}
+			progress := t.counted(sum) - t.counted(first)
+			r.tell(Progress{Phase: phase, Elapsed: time.Duration(now - begin), Length: time.Duration(until - begin),
+				Rate: float64(progress) / time.Duration(now-begin).Seconds(), Unit: r.report.unit()})
+		}
+	}
+	server, err = r.usage()
+	return ownCPU(), server, err
+}
+
+// counted returns what the scenario counts: deliveries, or acknowledgements when nobody is subscribed.
+func (t *traffic) counted(sum *shard) uint64 {
+	if t.fanout == 0 {
+		return sum.answered
+	}
+	return sum.received
+}
+
+// underWay returns how many deliveries and acknowledgements are still to come.
+func (t *traffic) underWay(sum *shard) uint64 {
+	expected := t.published.Load()*uint64(t.fanout) + t.published.Load()
+	return expected - min(sum.received+sum.answered+sum.refused, expected)
+}
+
+// drain waits for what is under way.
+func (r *run) drain(t *traffic) {
+	start, last, lastLeft := time.Now(), time.Now(), uint64(0)
+	for time.Since(start) < drainTime && time.Since(last) < drainQuiet {
+		left := t.underWay(r.network.sum(nil))
+		if left == 0 {
+			time.Sleep(drainGrace)
+			return
+		}
+		if left != lastLeft {
+			last, lastLeft = time.Now(), left
+		}
+		r.tell(Progress{Phase: "waiting for stragglers", Rate: float64(left), Unit: "to come"})
+		time.Sleep(tick / 10)
+	}
+}
+
+// hold keeps the connections open and idle, and measures the memory at the end of it.
+func (r *run) hold(ctx context.Context) error {
+	before, err := r.usage()
+	if err != nil {
+		return err
+	}
+	own := ownCPU()
+	start := time.Now()
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	for time.Since(start) < r.o.Duration && !r.report.Interrupted {
+		select {
+		case <-ctx.Done():
+			r.report.Interrupted = true
+		case <-ticker.C:
+			r.tell(Progress{Phase: "holding", Elapsed: time.Since(start), Length: r.o.Duration, Unit: "connections",
+				Rate: float64(len(r.clients)) - float64(r.network.sum(nil).ended)})
+		}
+	}
+	after, err := r.usage()
+	if err != nil {
+		return err
+	}
+	r.report.measured(uint64(len(r.clients)), time.Since(start), ownCPU()-own, after.cpu-before.cpu)
+	r.report.settled(after, len(r.clients))
+	return nil
+}
+
+// checkHistory asks the server how many publications it has in each channel: as many as it acknowledged.
+func (r *run) checkHistory() error {
+	ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
+	defer cancel()
+	var kept uint64
+	for i := range r.o.Channels {
+		c, conn, err := r.dialer.dial(ctx, plan{number: i, channel: r.o.channelName(i)})
+		if err != nil {
+			return fmt.Errorf("ask for the history: %w", err)
+		}
+		c.send(c.codec.appendHistory(nil, c.id(), r.o.channelName(i)))
+		answer, err := r.dialer.await(ctx, c, conn, []string{"history"})
+		c.close()
+		if err != nil {
+			return fmt.Errorf("ask for the history: %w", err)
+		}
+		kept += answer.offset
+	}
+	if answered := r.network.sum(nil).answered; kept != answered {
+		return fmt.Errorf("the server acknowledged %d publications, but its histories count %d", answered, kept)
+	}
+	return nil
+}
+
+// conclude counts what is missing, when nobody reads any more.
+func (r *run) conclude() {
+	total := r.network.sum(nil)
+	v := &r.report.Verification
+	v.Duplicated, v.Reordered, v.Stray, v.Damaged = total.duplicate, total.reordered, total.stray, total.damaged
+	v.Refused, v.Disconnected = total.refused, total.ended
+	for text, count := range total.faults {
+		r.report.note(fmt.Errorf("%s (%d times)", text, count))
+	}
+	if t := r.traffic; t != nil {
+		v.Published, v.Received = t.published.Load(), total.received
+		v.Expected = t.expected()
+		v.Unacknowledged = v.Published - min(total.answered+total.refused, v.Published)
+		v.Lost = t.missing(r.subscribers, total.refused)
+	}
+}

@@ -1,0 +1,51 @@
+package bench
+
+import "sync"
+
+// shard collects what some of the connections find out, so that readers do not meet at one counter. A reader holds mu while it
+// works off what it read.
+type shard struct {
+	mu        sync.Mutex
+	received  uint64 // Publications, without duplicates.
+	answered  uint64 // Publish commands that were acknowledged.
+	measured  uint64 // What the scenario counts, within the measured time.
+	latency   Histogram
+	duplicate uint64
+	reordered uint64
+	stray     uint64 // Publications of other channels.
+	damaged   uint64 // Publications whose mark is missing or whose payload is too short.
+	refused   uint64
+	ended     uint64 // Connections that ended before the run did.
+	faults    map[string]uint64
+
+	dirty []*client // Clients with something to send, for the reader alone.
+}
+
+// maxFaults bounds how many different errors are kept.
+const maxFaults = 16
+
+func (s *shard) fault(err error) {
+	if s.faults == nil {
+		s.faults = map[string]uint64{}
+	}
+	text := err.Error()
+	if _, known := s.faults[text]; known || len(s.faults) < maxFaults {
+		s.faults[text]++
+	}
+}
+
+// flushLater remembers that c has something to send; the reader flushes it when it has worked off what it read.
+func (s *shard) flushLater(c *client) {
+	s.dirty = append(s.dirty, c)
+}
+
+// flush sends what the clients of the list queued. Only the reader calls it, without holding mu.
+func (s *shard) flush() {
+	for _, c := range s.dirty {
+		if err := c.flush(); err != nil {
+			c.abort()
+		}
+	}
+	clear(s.dirty)
+	s.dirty = s.dirty[:0]
+}
