@@ -191,7 +191,7 @@ func (q *Queue) endLocked(d core.Disconnect) {
 }
 
 // goodbyeTimeout is how long an ended queue may take to write what is left.
-const goodbyeTimeout = 2 * time.Second
+const goodbyeTimeout = 5 * time.Second
 
 // discardLocked throws away what waits, but for the rest of a frame that is half written.
 func (q *Queue) discardLocked(why DropReason) {

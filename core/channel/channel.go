@@ -1,0 +1,106 @@
+// Package channel knows channel names, the namespaces they belong to, and the options of those. It decides nothing: rules and
+// limits are applied by who asks.
+package channel
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/zenconn/server/core"
+	"github.com/zenconn/server/core/config"
+)
+
+// Rule says who may do something in the channels of a namespace.
+type Rule uint8
+
+// The rules.
+const (
+	Nobody  Rule = iota // No client, whatever was granted to it.
+	Granted             // Clients with a grant, by token or plugin.
+	User                // Also clients with a user name.
+	Anyone              // All clients.
+)
+
+var rules = map[string]Rule{"nobody": Nobody, "granted": Granted, "user": User, "anyone": Anyone}
+
+// SlowPolicy says what happens when a client does not read fast enough and its queue is full.
+type SlowPolicy uint8
+
+// The policies.
+const (
+	Disconnect SlowPolicy = iota // The client is closed with 3008.
+	DropOldest                   // The oldest publications make room.
+	Conflate                     // Only the newest publication of the channel is kept.
+)
+
+var slowPolicies = map[string]SlowPolicy{"disconnect": Disconnect, "drop_oldest": DropOldest, "conflate": Conflate}
+
+// Namespace holds the options of its channels. It is immutable.
+type Namespace struct {
+	Name          string
+	Subscribe     Rule
+	Publish       Rule
+	Presence      bool
+	JoinLeave     bool
+	HistorySize   int // Publications kept per channel; 0: none.
+	HistoryTTL    time.Duration
+	Recovery      bool
+	ExcludeSender bool
+	SlowConsumer  SlowPolicy
+	Binary        bool // Publications may be anything; otherwise they are JSON.
+	AuditPayload  bool
+}
+
+// defaultName is the namespace of channels without a colon.
+const defaultName = "default"
+
+// Namespaces finds the namespace of a channel. It is immutable and safe for concurrent use.
+type Namespaces struct {
+	maxLength int // Of a channel name, in bytes.
+	byName    map[string]*Namespace
+}
+
+// New turns checked configuration into namespaces. maxLength bounds channel names, in bytes.
+func New(namespaces map[string]config.Namespace, maxLength int) (*Namespaces, error) {
+	n := &Namespaces{maxLength: maxLength, byName: make(map[string]*Namespace, len(namespaces))}
+	for name, c := range namespaces {
+		ns := &Namespace{
+			Name: name, Presence: c.Presence, JoinLeave: c.JoinLeave, HistorySize: c.HistorySize, HistoryTTL: c.HistoryTTL,
+			Recovery: c.Recovery, ExcludeSender: c.ExcludeSender, Binary: c.Content == "binary", AuditPayload: c.AuditPayload,
+		}
+		var ok [3]bool
+		ns.Subscribe, ok[0] = rules[c.Subscribe]
+		ns.Publish, ok[1] = rules[c.Publish]
+		ns.SlowConsumer, ok[2] = slowPolicies[c.SlowConsumer]
+		if ok != [3]bool{true, true, true} {
+			return nil, fmt.Errorf("namespace %q: unknown rule or policy among %q, %q, %q", name, c.Subscribe, c.Publish, c.SlowConsumer)
+		}
+		n.byName[name] = ns
+	}
+	return n, nil
+}
+
+// Resolve checks a channel name and finds its namespace: what stands before the first colon, or the namespace "default" when there
+// is none. A bad name is error 107, an unknown namespace error 102. Names that begin with $ are kept for the server.
+func (n *Namespaces) Resolve(channel string) (*Namespace, *core.Error) {
+	if channel == "" || len(channel) > n.maxLength {
+		return nil, core.ErrBadRequest.Saying(fmt.Sprintf("a channel name has 1 to %d bytes", n.maxLength))
+	}
+	if !utf8.ValidString(channel) || strings.IndexFunc(channel, unicode.IsControl) >= 0 {
+		return nil, core.ErrBadRequest.Saying("a channel name is UTF-8 without control characters")
+	}
+	name, rest, found := strings.Cut(channel, ":")
+	if !found {
+		name = defaultName
+	} else if rest == "" {
+		return nil, core.ErrBadRequest.Saying("a channel name has something behind its namespace")
+	}
+	ns := n.byName[name]
+	if ns == nil || channel[0] == '$' {
+		return nil, core.ErrUnknownChannel
+	}
+	return ns, nil
+}
