@@ -171,7 +171,7 @@ func ask[E any](ctx context.Context, c *Chain, rules *rules[E], seats []seat[E],
 		if c.observer != nil && (answer.Verdict != Pass || fault != nil) {
 			d := Decision{Hook: rules.hook, Plugin: s.Plugin.Name(), Hash: s.hash, Verdict: answer.Verdict, Modified: answer.Modified,
 				Code: answer.Code, Reason: answer.Reason, Fault: fault, Duration: time.Since(start)}
-			rules.describe(event, &d)
+			d.Client, d.Channel, d.Message = rules.describe(event)
 			c.observer.Decided(d)
 		}
 		switch answer.Verdict {

@@ -17,7 +17,7 @@ type rules[E any] struct {
 	mayDrop           bool                                            // Drop is a verdict of this hook.
 	snapshot          func(event *E) E                                // What undoes a fault; shares nothing a plugin may write in place.
 	inspect           func(verdict Verdict, before E, event *E) error // A fault when the plugin left something unfit for clients.
-	describe          func(event *E, d *Decision)                     // Names the event in a decision.
+	describe          func(event *E) (*Client, string, core.ID)       // What a decision says about the event.
 }
 
 var connectRules = rules[Connect]{
@@ -35,7 +35,7 @@ var connectRules = rules[Connect]{
 	inspect: func(_ Verdict, before Connect, e *Connect) error {
 		return errors.Join(inspectJSON("info", before.Info, e.Info), inspectJSON("data", before.Data, e.Data))
 	},
-	describe: func(e *Connect, d *Decision) { d.Client = &e.Client },
+	describe: func(e *Connect) (*Client, string, core.ID) { return &e.Client, "", core.ID{} },
 }
 
 var subscribeRules = rules[Subscribe]{
@@ -44,7 +44,7 @@ var subscribeRules = rules[Subscribe]{
 	inspect: func(_ Verdict, before Subscribe, e *Subscribe) error {
 		return errors.Join(inspectJSON("info", before.Options.Info, e.Options.Info), inspectJSON("data", before.Options.Data, e.Options.Data))
 	},
-	describe: func(e *Subscribe, d *Decision) { d.Client, d.Channel = &e.Client, e.Channel },
+	describe: func(e *Subscribe) (*Client, string, core.ID) { return &e.Client, e.Channel, core.ID{} },
 }
 
 // A publication's data is inspected by the session: only it knows whether the channel carries JSON.
@@ -53,7 +53,7 @@ var publishRules = rules[Publish]{
 	mayDrop:  true,
 	snapshot: func(e *Publish) Publish { return *e },
 	inspect:  func(Verdict, Publish, *Publish) error { return nil },
-	describe: func(e *Publish, d *Decision) { d.Client, d.Channel, d.Message = &e.Client, e.Channel, e.Message },
+	describe: func(e *Publish) (*Client, string, core.ID) { return &e.Client, e.Channel, e.Message },
 }
 
 var rpcRules = rules[RPC]{
@@ -66,7 +66,7 @@ var rpcRules = rules[RPC]{
 		}
 		return inspectJSON("reply", before.Reply, e.Reply)
 	},
-	describe: func(e *RPC, d *Decision) { d.Client = &e.Client },
+	describe: func(e *RPC) (*Client, string, core.ID) { return &e.Client, "", core.ID{} },
 }
 
 // inspectJSON refuses what a plugin wrote and a JSON client could not read.
