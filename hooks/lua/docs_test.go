@@ -1,0 +1,112 @@
+package lua_test
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/zenconn/server/core"
+	"github.com/zenconn/server/hooks"
+	"github.com/zenconn/server/hooks/hooktest"
+	"github.com/zenconn/server/hooks/lua"
+)
+
+// Every Lua block of the guide begins with its file's name, and is run here under that name.
+func TestGuide(t *testing.T) {
+	guide, err := os.ReadFile("../../docs/hooks.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	checks := map[string]func(t *testing.T, c *hooks.Chain){
+		"first.lua": checkFirst, "login.lua": checkLogin, "rooms.lua": checkRooms, "words.lua": checkWords, "calls.lua": checkCalls,
+	}
+	for _, block := range regexp.MustCompile("(?s)```lua\n(.*?)```").FindAllSubmatch(guide, -1) {
+		name := regexp.MustCompile(`^-- (\w+\.lua)`).FindSubmatch(block[1])
+		if name == nil || checks[string(name[1])] == nil {
+			t.Errorf("no check for the block that begins %.60q", block[1])
+			continue
+		}
+		t.Run(string(name[1]), func(t *testing.T) {
+			p, err := lua.LoadSource(string(name[1]), block[1], lua.Options{Config: map[string]any{
+				"keys": map[string]any{"header": "alice"}, "words": []any{"darn", "heck"}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := hooks.NewChain([]hooks.Link{{Plugin: p}}, failing{t})
+			defer c.Close() //nolint:errcheck // It never fails.
+			checks[string(name[1])](t, c)
+		})
+		delete(checks, string(name[1]))
+	}
+	for name := range checks {
+		t.Errorf("the guide has no %s", name)
+	}
+}
+
+// failing is an observer that takes no fault.
+type failing struct{ t *testing.T }
+
+func (f failing) Decided(d hooks.Decision) {
+	if d.Fault != nil {
+		f.t.Error(d.Fault)
+	}
+}
+
+func wantAnswer(t *testing.T, got hooks.Answer, want string) {
+	t.Helper()
+	if s := strings.TrimSpace(fmt.Sprintf("%s %d %s", got.Verdict, got.Code, got.Reason)); s != want {
+		t.Errorf("answer %q, want %q", s, want)
+	}
+}
+
+func checkFirst(t *testing.T, c *hooks.Chain) {
+	wantAnswer(t, c.Connect(t.Context(), &hooks.Connect{User: "mallory"}), "deny 403 mallory is not welcome here")
+	wantAnswer(t, c.Connect(t.Context(), &hooks.Connect{User: "alice"}), "pass 0")
+	e := hooktest.NewPublish(`"darn it"`)
+	wantAnswer(t, c.Publish(t.Context(), e), "pass 0")
+	if string(e.Data) != `"d**n it"` {
+		t.Errorf("data %s", e.Data)
+	}
+}
+
+func checkLogin(t *testing.T, c *hooks.Chain) {
+	e := &hooks.Connect{Client: hooktest.NewClient()}
+	e.Client.Header = func(name string) string { return map[string]string{"X-Api-Key": "header"}[name] }
+	wantAnswer(t, c.Connect(t.Context(), e), "allow 0")
+	if _, news := e.Subs["news"]; e.User != "alice" || string(e.Info) != `{"name":"alice"}` || !news ||
+		!e.Grants.Allow(core.MayPublish, "room:1") {
+		t.Errorf("%+v", e)
+	}
+	wantAnswer(t, c.Connect(t.Context(), &hooks.Connect{}), "deny 101 unknown key")
+}
+
+func checkRooms(t *testing.T, c *hooks.Chain) {
+	for channel, want := range map[string]string{
+		"dm:bob,alice": "allow 0", "dm:bob,carol": "deny 103 this conversation is private", "other": "pass 0",
+	} {
+		wantAnswer(t, c.Subscribe(t.Context(), &hooks.Subscribe{Client: hooktest.NewClient(), Channel: channel}), want)
+	}
+}
+
+func checkWords(t *testing.T, c *hooks.Chain) {
+	for data, want := range map[string]string{
+		`{"text":"darn, darned heck","n":1}`: `pass 0`, `{"text":"buy now!"}`: "drop 0", `7`: "deny 107 a message needs a text",
+	} {
+		e := hooktest.NewPublish(data)
+		wantAnswer(t, c.Publish(t.Context(), e), want)
+		if want == "pass 0" && string(e.Data) != `{"text":"****, darned ****","n":1}` {
+			t.Errorf("data %s", e.Data)
+		}
+	}
+}
+
+func checkCalls(t *testing.T, c *hooks.Chain) {
+	e := &hooks.RPC{Method: "time"}
+	wantAnswer(t, c.Call(t.Context(), e), "allow 0")
+	if !strings.HasPrefix(string(e.Reply), `{"now":1`) {
+		t.Errorf("reply %s", e.Reply)
+	}
+	wantAnswer(t, c.Call(t.Context(), &hooks.RPC{Method: "other"}), "pass 0")
+}

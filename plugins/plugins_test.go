@@ -1,0 +1,128 @@
+package plugins_test
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/zenconn/server/core/config"
+	"github.com/zenconn/server/hooks"
+	"github.com/zenconn/server/plugins"
+)
+
+const hook = "function on_publish(ev) return true end\n"
+
+// directory makes a directory of files, given as name, content, name, content….
+func directory(t *testing.T, files ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for i := 0; i < len(files); i += 2 {
+		path := filepath.Join(dir, files[i])
+		if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(files[i+1]), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func load(t *testing.T, cfg config.Plugins) ([]hooks.Link, error) {
+	t.Helper()
+	bundled := fstest.MapFS{
+		"one/one.lua": {Data: []byte(hook)}, "one/helper.lua": {Data: []byte("x = 1")}, "two/two.lua": {Data: []byte(hook)},
+	}
+	links, err := plugins.Load(cfg, bundled, slog.New(slog.DiscardHandler))
+	t.Cleanup(func() { hooks.NewChain(links, nil).Close() }) //nolint:errcheck // It never fails.
+	return links, err
+}
+
+func TestOrderNamesAndDefaults(t *testing.T) {
+	dir := directory(t, "b.lua", hook, "a.lua", hook+"-- a", "listed.lua", hook, "plugins.go", "package x", "deep/c.lua", "syntax error",
+		"x.lua/y.txt", "a folder, not a plugin", "notes.lua.txt", "nothing")
+	links, err := load(t, config.Plugins{
+		Dir: dir, Deadline: 30 * time.Millisecond, OnError: "allow",
+		Load: []config.Plugin{
+			{Name: "two", OnError: "deny", Deadline: time.Second},
+			{Path: filepath.Join(dir, "listed.lua")},
+			{Name: "mine", Path: filepath.Join(dir, "..", filepath.Base(dir), "b.lua")},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, l := range links {
+		got = append(got, l.Plugin.Name()+" "+l.Deadline.String())
+		if l.FailOpen == (l.Plugin.Name() == "two") {
+			t.Errorf("%s fails open: %v", l.Plugin.Name(), l.FailOpen)
+		}
+	}
+	if want := []string{"two 1s", "listed 30ms", "mine 30ms", "a 30ms"}; !slices.Equal(got, want) {
+		t.Errorf("loaded %q, want %q", got, want)
+	}
+}
+
+func TestMissingDirectoryIsEmpty(t *testing.T) {
+	links, err := load(t, config.Plugins{Dir: filepath.Join(t.TempDir(), "none")})
+	if err != nil || len(links) != 0 {
+		t.Errorf("%v, %v", links, err)
+	}
+}
+
+func TestConfigReachesTheScript(t *testing.T) {
+	dir := directory(t, "p.lua", `function on_publish(ev) return false, config.why end`)
+	links, err := load(t, config.Plugins{Load: []config.Plugin{
+		{Path: filepath.Join(dir, "p.lua"), Config: map[string]any{"why": "because"}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := hooks.NewChain(links, nil).Publish(t.Context(), &hooks.Publish{}); a.Reason != "because" {
+		t.Errorf("answer %+v", a)
+	}
+}
+
+func TestAllThatIsWrongIsReported(t *testing.T) {
+	dir := directory(t, "bad.lua", "function on_publish(ev)\n if then end", "typo.lua", "function on_publsh(ev) end", "good.lua", hook)
+	links, err := load(t, config.Plugins{Dir: dir, Load: []config.Plugin{
+		{Name: "onne"},
+		{},
+		{Path: "plugin.wasm"},
+		{Path: filepath.Join(dir, "missing.lua")},
+		{Name: "one", OnError: "ignore"},
+		{Name: "one"},
+		{Name: "good", Path: filepath.Join(dir, "good.lua")},
+	}})
+	if err == nil || links != nil {
+		t.Fatalf("%v, %v", links, err)
+	}
+	lines := strings.Split(err.Error(), "\n")
+	for i, want := range []string{
+		`plugins.load[0]: no plugin called "onne" comes with the server (there are: one, two); for a file of your own, set path`,
+		`plugins.load[1]: needs a name, of a bundled plugin, or a path`,
+		`plugins.load[2]: plugin.wasm: plugins are Lua files, whose names end in .lua`,
+		`plugins.load[3]: stat ` + filepath.Join(dir, "missing.lua"),
+		`plugins.load[4]: on_error is "ignore", want deny or allow`,
+		`plugins.load[5]: there is already a plugin called one (plugins.load[4])`,
+		`plugins.dir: ` + filepath.Join(dir, "bad.lua") + `:2: syntax error near "then"`,
+		`plugins.dir: ` + filepath.Join(dir, "typo.lua") + `: there is no hook on_publsh (did you mean on_publish?)`,
+	} {
+		if i >= len(lines) || !strings.HasPrefix(lines[i], want) {
+			t.Errorf("line %d of\n%s\nwant %s…", i, err, want)
+		}
+	}
+}
+
+// The repository's folder is also the directory of the demo: what lies directly in it would be loaded there.
+func TestNoPluginLiesDirectlyHere(t *testing.T) {
+	links, err := plugins.Load(config.Plugins{Dir: "."}, plugins.Bundled(), slog.New(slog.DiscardHandler))
+	if err != nil || len(links) != 0 {
+		t.Errorf("%v, %v", links, err)
+	}
+}
