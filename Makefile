@@ -68,7 +68,7 @@ cross: ## Build for every supported platform: dist/
 	done
 
 bench-smoke: build ## Run each scenario of the load generator against a server of its own for a moment
-	./internal/smoke/bench.sh ./zenconn
+	.ci/bench-smoke ./zenconn
 
 generate: ## Make again what is generated from the code
 	$(GO) generate ./...
