@@ -13,7 +13,7 @@ import (
 
 // Options bound a Recorder. Zero fields take the value in brackets.
 type Options struct {
-	Node          string        // With Epoch and a sequence, it names the batches.
+	Node          string        // With Epoch, a random number (two starts within a second are two lives) and a sequence, names the batches.
 	Epoch         uint64        // Unix seconds of the node's start.
 	Queue         int           // Events that may wait for the store [100000].
 	QueueBytes    int64         // Bytes of payload that may wait for the store [64 MiB].
@@ -47,6 +47,7 @@ const (
 type Recorder struct {
 	sink    Sink // nil: recording is off.
 	options Options
+	life    string // Begins the names of its batches, and of no other recorder's.
 	queue   *queue
 	report  report
 
@@ -68,6 +69,7 @@ func New(sink Sink, options Options) *Recorder {
 	return &Recorder{
 		sink:    sink,
 		options: options,
+		life:    fmt.Sprintf("%s/%d-%016x", options.Node, options.Epoch, rand.Uint64()),
 		queue:   newQueue(options.Queue, options.QueueBytes, options.BatchEvents),
 		report:  report{log: options.Log},
 	}
@@ -136,7 +138,7 @@ func (r *Recorder) writeAll(ctx context.Context, all Batch) {
 	for all.Len() > 0 {
 		batch := all.split(r.options.BatchEvents)
 		r.sequence++
-		batch.Token = fmt.Sprintf("%s/%d/%d", r.options.Node, r.options.Epoch, r.sequence)
+		batch.Token = fmt.Sprintf("%s/%d", r.life, r.sequence)
 		if !r.write(ctx, &batch) {
 			r.abandon(&batch)
 			r.abandon(&all)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -205,10 +206,14 @@ func TestFailedBatchIsRetriedUnderItsToken(t *testing.T) {
 		}
 		s.fail(nil)
 		time.Sleep(10 * time.Second)
+		first := failed[0]
+		if !regexp.MustCompile(`^n1/7-[0-9a-f]{16}/1$`).MatchString(first) {
+			t.Errorf("the first batch has the token %q", first)
+		}
 		for i, token := range s.attempts() {
-			want := "n1/7/1"
+			want := first
 			if i > len(failed) {
-				want = "n1/7/2"
+				want = strings.TrimSuffix(first, "1") + "2"
 			}
 			if token != want {
 				t.Errorf("attempt %d has token %q, want %q", i, token, want)
@@ -218,6 +223,18 @@ func TestFailedBatchIsRetriedUnderItsToken(t *testing.T) {
 			t.Errorf("stored batches of %v", got)
 		}
 	})
+}
+
+func TestTokensOfTwoLivesDiffer(t *testing.T) {
+	var tokens []string
+	for range 2 { // A server that is started again within the same second.
+		s := &sink{}
+		record(t, s, audit.Options{Node: "n1", Epoch: 7}, func(_ *testing.T, r *audit.Recorder, _ func()) { add(r, 1) })
+		tokens = append(tokens, s.attempts()...)
+	}
+	if len(tokens) != 2 || tokens[0] == tokens[1] {
+		t.Errorf("tokens %q: a store would take the second batch for the first", tokens)
+	}
 }
 
 func TestRefusedBatchDoesNotStopTheOthers(t *testing.T) {

@@ -26,6 +26,7 @@ var questions = []question{
 			`["2026-11-21 10:00:03.123","0193a5b0-0000-7000-8000-00000000000b","node-1","bin","bin:x","alice","0193a5b0-0000-7000-8000-000000000001","",1152921504606846976,3,0,"drop","application/octet-stream"]`,
 		},
 	},
+	{"tags", "SELECT tags FROM audit_messages ORDER BY at", []string{`[{"a":"\"quoted\"","lang":"de"}]`, `[{}]`}},
 	{"payload as text", "SELECT payload FROM audit_messages WHERE channel = 'chat:tea'", []string{`["{\"text\":\"grüße\"}"]`}},
 	{"payload as bytes", "SELECT hex(payload) FROM audit_messages WHERE channel = 'bin:x'", []string{`["FF0080"]`}},
 	{

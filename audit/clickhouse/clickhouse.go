@@ -80,6 +80,15 @@ func parse(dsn string) (*clickhouse.Options, error) {
 	return options, nil
 }
 
+// Describe returns the servers and the database that a DSN names, and nothing secret.
+func Describe(dsn string) string {
+	options, err := parse(dsn)
+	if err != nil {
+		return "an unreadable DSN"
+	}
+	return strings.Join(options.Addr, ",") + "/" + options.Auth.Database
+}
+
 // Close closes all connections.
 func (s *Store) Close() error { return s.conn.Close() }
 

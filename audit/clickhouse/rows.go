@@ -54,8 +54,6 @@ func plain(v reflect.Value, columnType string) any {
 	switch value := v.Interface().(type) {
 	case time.Time:
 		return formatTime(value, columnType)
-	case []byte:
-		return value
 	case fmt.Stringer: // UUID, IP, Decimal, big.Int.
 		return value.String()
 	}

@@ -2,17 +2,18 @@ package sqlite
 
 import (
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 
 	"github.com/zenconn/server/audit"
 )
 
-// rows reads an answer and gives the columns declared BOOLEAN, which SQLite keeps as numbers, their type.
+// rows reads an answer and gives those columns their type that SQLite keeps as numbers (BOOLEAN) and text (JSON).
 type rows struct {
 	*sql.Rows
 	columns []string
-	boolean []bool
+	types   []string // As declared; empty for expressions.
 }
 
 func newRows(answer *sql.Rows, err error) (audit.Rows, error) {
@@ -23,10 +24,10 @@ func newRows(answer *sql.Rows, err error) (audit.Rows, error) {
 	if err != nil {
 		return nil, errors.Join(err, answer.Close())
 	}
-	r := &rows{Rows: answer, boolean: make([]bool, len(types))}
-	for i, t := range types {
+	r := &rows{Rows: answer}
+	for _, t := range types {
 		r.columns = append(r.columns, t.Name())
-		r.boolean[i] = t.DatabaseTypeName() == "BOOLEAN"
+		r.types = append(r.types, t.DatabaseTypeName())
 	}
 	return r, nil
 }
@@ -42,10 +43,23 @@ func (r *rows) Values() ([]any, error) {
 	if err := r.Scan(into...); err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
-	for i, isBool := range r.boolean {
-		if n, ok := values[i].(int64); ok && isBool {
-			values[i] = n != 0
-		}
+	for i, declared := range r.types {
+		values[i] = typed(values[i], declared)
 	}
 	return values, nil
+}
+
+func typed(value any, declared string) any {
+	switch v := value.(type) {
+	case int64:
+		if declared == "BOOLEAN" {
+			return v != 0
+		}
+	case string:
+		var object map[string]any
+		if declared == "JSON TEXT" && json.Unmarshal([]byte(v), &object) == nil {
+			return object
+		}
+	}
+	return value
 }

@@ -16,7 +16,7 @@ CREATE TABLE audit_messages (
   verdict      TEXT    NOT NULL,
   content_type TEXT    NOT NULL,
   payload      BLOB    NOT NULL, -- Text when it is valid UTF-8, otherwise a blob.
-  tags         TEXT    NOT NULL
+  tags         JSON TEXT NOT NULL
 );
 CREATE INDEX audit_messages_at ON audit_messages (at);
 CREATE INDEX audit_messages_id ON audit_messages (id);
