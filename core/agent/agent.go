@@ -157,7 +157,7 @@ func (a *Agent) open(p *parts) error {
 	})
 	p.registry.MustRegister(newAuditCollector(p.recorder))
 
-	links, err := plugins.Load(c.Plugins, a.log)
+	links, err := plugins.Load(c.Plugins, plugins.Bundled(), a.log)
 	if err != nil {
 		return err
 	}

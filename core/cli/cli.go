@@ -108,6 +108,7 @@ variables (ZENCONN_CLIENT__ADDR) and flags (--client.addr), the later ones winni
 		newTokenCommand(env),
 		newAuditCommand(env),
 		newBenchCommand(env),
+		newHealthCommand(env),
 		newVersionCommand(env),
 	)
 

@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"sync"
 	"syscall"
 	"unsafe"
 )
@@ -21,54 +22,74 @@ func rawConn(conn net.Conn) syscall.RawConn {
 	return nil
 }
 
-// writeRaw writes frames with as few writev calls as possible and stops when the socket is full. RawSyscall is right because the
-// descriptor does not block: telling the scheduler would cost more than the call.
+// writer is what one writeRaw call needs. It is pooled: as local variables its parts would be allocated for every write, or make
+// the stack of every connection's reader grow by a kibibyte.
+type writer struct {
+	vectors [maxVectors]syscall.Iovec
+	batch   []item
+	frames  int
+	bytes   int
+	err     error
+	step    func(fd uintptr) bool // The method value of write, made once.
+}
+
+var writers = sync.Pool{New: func() any {
+	w := &writer{}
+	w.step = w.write
+	return w
+}}
+
+// writeRaw writes frames with as few system calls as possible and stops when the socket is full.
 func writeRaw(raw syscall.RawConn, batch []item) (frames, bytes int, err error) {
-	werr := raw.Write(func(fd uintptr) bool {
-		for frames < len(batch) {
-			var n int
-			n, err = writeVector(fd, batch[frames:])
-			if err == syscall.EINTR {
-				err = nil
-				continue
-			}
-			if err == syscall.EAGAIN {
-				err = nil
-				break
-			}
-			if err != nil {
-				break
-			}
-			bytes += n
-			frames += advance(batch[frames:], n)
-		}
-		return true // Never wait here.
-	})
-	if err == nil {
-		err = werr
-	} else {
-		err = os.NewSyscallError("writev", err)
+	w := writers.Get().(*writer)
+	w.batch = batch
+	err = raw.Write(w.step)
+	if w.err != nil {
+		err = os.NewSyscallError("writev", w.err)
 	}
+	frames, bytes = w.frames, w.bytes
+	clear(w.vectors[:min(len(batch), maxVectors)])
+	w.batch, w.frames, w.bytes, w.err = nil, 0, 0, nil
+	writers.Put(w)
 	return frames, bytes, err
 }
 
-func writeVector(fd uintptr, batch []item) (int, error) {
-	var vectors [maxVectors]syscall.Iovec
+// write is called with the descriptor. It returns true always: waiting is not its business.
+func (w *writer) write(fd uintptr) bool {
+	for w.frames < len(w.batch) {
+		n, errno := w.vector(fd)
+		switch errno {
+		case 0:
+			w.bytes += n
+			w.frames += advance(w.batch[w.frames:], n)
+		case syscall.EINTR:
+		case syscall.EAGAIN:
+			return true
+		default:
+			w.err = errno
+			return true
+		}
+	}
+	return true
+}
+
+// vector makes one system call. RawSyscall is right because the descriptor does not block: telling the scheduler would cost more
+// than the call.
+func (w *writer) vector(fd uintptr) (int, syscall.Errno) {
+	batch := w.batch[w.frames:]
 	n := min(len(batch), maxVectors)
-	for i, it := range batch[:n] {
-		vectors[i].Base = unsafe.SliceData(it.frame)
-		vectors[i].SetLen(len(it.frame))
+	for i := range batch[:n] {
+		w.vectors[i].Base = unsafe.SliceData(batch[i].frame)
+		w.vectors[i].SetLen(len(batch[i].frame))
 	}
 	var written uintptr
 	var errno syscall.Errno
 	if n == 1 {
-		written, _, errno = syscall.RawSyscall(syscall.SYS_WRITE, fd, uintptr(unsafe.Pointer(vectors[0].Base)), uintptr(vectors[0].Len))
+		first := &w.vectors[0]
+		written, _, errno = syscall.RawSyscall(syscall.SYS_WRITE, fd, uintptr(unsafe.Pointer(first.Base)), uintptr(first.Len))
 	} else {
-		written, _, errno = syscall.RawSyscall(syscall.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&vectors[0])), uintptr(n))
+		written, _, errno = syscall.RawSyscall(syscall.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&w.vectors[0])), uintptr(n))
 	}
 	runtime.KeepAlive(batch)
-	if errno != 0 {
-		return 0, errno
-	}
-	return int(written), nil
+	return int(written), errno
 }
