@@ -102,9 +102,9 @@ func TestPublishChain(t *testing.T) {
 		told    string // The decisions: plugin=verdict, with ! for a fault.
 	}{
 		{"", hooks.Answer{Verdict: hooks.Pass}, "old", ""},
-		{"pass pass", hooks.Answer{Verdict: hooks.Pass}, "old", ""},
+		{"pass ?pass", hooks.Answer{Verdict: hooks.Pass}, "old", ""},
 		{"allow pass", hooks.Answer{Verdict: hooks.Allow}, "old", "p0=allow"},
-		{"pass allow allow", hooks.Answer{Verdict: hooks.Allow}, "old", "p1=allow p2=allow"},
+		{"pass allow ?allow", hooks.Answer{Verdict: hooks.Allow}, "old", "p1=allow p2=allow"},
 		{"allow 103", denied(103, "permission denied"), "old", "p0=allow p1=deny"},
 		{"0 allow", denied(103, "permission denied"), "old", "p0=deny"},
 		{"111", denied(111, "too many requests"), "old", "p0=deny"},
@@ -244,17 +244,17 @@ func TestContextOfACall(t *testing.T) {
 	check(0, func(ctx context.Context) error {
 		at, ok := ctx.Deadline()
 		if left := time.Until(at); !ok || left > hooks.DefaultDeadline || ctx.Err() != nil || ctx.Value(key{}) != "value" {
-			return fmt.Errorf("deadline in %v (%v), err %v", left, ok, ctx.Err())
+			return fmt.Errorf("deadline in %v (%v), err %w", left, ok, ctx.Err())
 		}
 		<-ctx.Done()
 		if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			return fmt.Errorf("err after Done: %v", ctx.Err())
+			return fmt.Errorf("err after Done: %w", ctx.Err())
 		}
 		return nil
 	})
 	check(time.Nanosecond, func(ctx context.Context) error {
 		if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			return fmt.Errorf("err without Done: %v", ctx.Err())
+			return fmt.Errorf("err without Done: %w", ctx.Err())
 		}
 		return nil
 	})
@@ -265,7 +265,7 @@ func TestContextOfACall(t *testing.T) {
 		cancel()
 		<-ctx.Done()
 		if !errors.Is(ctx.Err(), context.Canceled) {
-			return fmt.Errorf("err after the parent's end: %v", ctx.Err())
+			return fmt.Errorf("err after the parent's end: %w", ctx.Err())
 		}
 		return nil
 	})
@@ -331,6 +331,6 @@ func BenchmarkChain(b *testing.B) {
 	e := &hooks.Publish{Data: []byte("x")}
 	b.ReportAllocs()
 	for b.Loop() {
-		c.Publish(context.Background(), e)
+		c.Publish(b.Context(), e)
 	}
 }

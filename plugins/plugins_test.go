@@ -39,7 +39,7 @@ func load(t *testing.T, cfg config.Plugins) ([]hooks.Link, error) {
 		"one/one.lua": {Data: []byte(hook)}, "one/helper.lua": {Data: []byte("x = 1")}, "two/two.lua": {Data: []byte(hook)},
 	}
 	links, err := plugins.Load(cfg, bundled, slog.New(slog.DiscardHandler))
-	t.Cleanup(func() { hooks.NewChain(links, nil).Close() }) //nolint:errcheck // It never fails.
+	t.Cleanup(func() { hooks.NewChain(links, nil).Close() })
 	return links, err
 }
 

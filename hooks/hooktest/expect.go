@@ -33,7 +33,7 @@ func testVerdicts(t *testing.T, c *hooks.Chain, r *record) {
 	} {
 		t.Run(tt.data, func(t *testing.T) {
 			*r = record{}
-			got, _ := publish(c, tt.data)
+			got, _ := publish(t, c, tt.data)
 			if got != tt.want {
 				t.Errorf("answer %+v, want %+v", got, tt.want)
 			}
@@ -48,7 +48,7 @@ func testVerdicts(t *testing.T, c *hooks.Chain, r *record) {
 }
 
 func testFields(t *testing.T, c *hooks.Chain) {
-	answer, e := publish(c, "hi")
+	answer, e := publish(t, c, "hi")
 	want := `room:1|c1|alice|{"age":7}|js|5.4|192.0.2.1|websocket|json|Mozilla|header|00000000-0000-0000-0000-000000000001|hi|b`
 	if string(e.Data) != want {
 		t.Errorf("fields\n%s\nwant\n%s", e.Data, want)
@@ -70,7 +70,7 @@ func testRewrite(t *testing.T, c *hooks.Chain) {
 			hooks.Answer{Verdict: hooks.Deny, Code: 100, Reason: core.ErrInternal.Message}},
 	} {
 		t.Run(tt.data, func(t *testing.T) {
-			answer, e := publish(c, tt.data)
+			answer, e := publish(t, c, tt.data)
 			if answer != tt.answer {
 				t.Errorf("answer %+v, want %+v", answer, tt.answer)
 			}
@@ -83,7 +83,7 @@ func testRewrite(t *testing.T, c *hooks.Chain) {
 
 func testAdmit(t *testing.T, c *hooks.Chain, r *record) {
 	e := &hooks.Connect{Client: NewClient(), Token: "t1", User: "before"}
-	if a := c.Connect(context.Background(), e); a != (hooks.Answer{Verdict: hooks.Allow, Modified: true}) {
+	if a := c.Connect(t.Context(), e); a != (hooks.Answer{Verdict: hooks.Allow, Modified: true}) {
 		t.Errorf("answer %+v, fault %v", a, r.last.Fault)
 	}
 	if e.User != "u:t1" || string(e.Info) != `{"vip":true}` || e.ExpireAt != 1900000000 || string(e.Data) != `{"hello":1}` {
@@ -96,7 +96,7 @@ func testAdmit(t *testing.T, c *hooks.Chain, r *record) {
 		t.Errorf("grants %v", e.Grants)
 	}
 	bad := &hooks.Connect{Client: NewClient(), Token: "badjson", User: "before", Subs: map[string]core.SubscribeOptions{"own": {}}}
-	a := c.Connect(context.Background(), bad)
+	a := c.Connect(t.Context(), bad)
 	if a.Verdict != hooks.Deny || a.Code != 100 || r.last.Fault == nil {
 		t.Errorf("info that is not JSON: answer %+v, fault %v", a, r.last.Fault)
 	}
@@ -107,7 +107,7 @@ func testAdmit(t *testing.T, c *hooks.Chain, r *record) {
 
 func testJoin(t *testing.T, c *hooks.Chain) {
 	e := &hooks.Subscribe{Client: NewClient(), Channel: "room:1"}
-	if a := c.Subscribe(context.Background(), e); a != (hooks.Answer{Verdict: hooks.Allow, Modified: true}) {
+	if a := c.Subscribe(t.Context(), e); a != (hooks.Answer{Verdict: hooks.Allow, Modified: true}) {
 		t.Errorf("answer %+v", a)
 	}
 	o := e.Options
@@ -134,7 +134,7 @@ func testCall(t *testing.T, c *hooks.Chain, r *record) {
 		t.Run(tt.name, func(t *testing.T) {
 			e := &hooks.RPC{Client: NewClient(), Method: tt.method, Input: []byte(`{"x":1}`)}
 			e.Client.Protocol = tt.protocol
-			if got := c.Call(context.Background(), e); got != tt.want || string(e.Reply) != tt.reply {
+			if got := c.Call(t.Context(), e); got != tt.want || string(e.Reply) != tt.reply {
 				t.Errorf("answer %+v, reply %q, fault %v; want %+v, %q", got, e.Reply, r.last.Fault, tt.want, tt.reply)
 			}
 		})
@@ -146,13 +146,13 @@ func testSpin(t *testing.T, p hooks.Plugin) {
 	c := hooks.NewChain([]hooks.Link{{Plugin: p, Deadline: 20 * time.Millisecond}}, r)
 	defer c.Close() //nolint:errcheck // Nothing is asserted about it here.
 	for range 3 {
-		if a, _ := publish(c, "spin"); a.Verdict != hooks.Deny || !errors.Is(r.last.Fault, context.DeadlineExceeded) {
+		if a, _ := publish(t, c, "spin"); a.Verdict != hooks.Deny || !errors.Is(r.last.Fault, context.DeadlineExceeded) {
 			t.Fatalf("answer %+v, fault %v; want one that wraps context.DeadlineExceeded", a, r.last.Fault)
 		}
 	}
 	// The first call after a kill makes a new instance, which may take a while on a busy machine.
 	for range 50 {
-		if a, _ := publish(c, "go on"); a.Verdict == hooks.Allow {
+		if a, _ := publish(t, c, "go on"); a.Verdict == hooks.Allow {
 			return
 		}
 	}

@@ -3,7 +3,6 @@
 package hooktest
 
 import (
-	"context"
 	"strings"
 	"testing"
 	"time"
@@ -114,7 +113,7 @@ func NewPublish(data string) *hooks.Publish {
 		Tags: map[string]string{"a": "b"}}
 }
 
-func publish(c *hooks.Chain, data string) (hooks.Answer, *hooks.Publish) {
+func publish(t *testing.T, c *hooks.Chain, data string) (hooks.Answer, *hooks.Publish) {
 	e := NewPublish(data)
-	return c.Publish(context.Background(), e), e
+	return c.Publish(t.Context(), e), e
 }

@@ -1,7 +1,6 @@
 package lua_test
 
 import (
-	"context"
 	"testing"
 	"time"
 
@@ -38,7 +37,7 @@ func BenchmarkPublish(b *testing.B) {
 			p := loadScript(b, bb.script, lua.Options{})
 			c := hooks.NewChain([]hooks.Link{{Plugin: p, Deadline: time.Minute}}, nil)
 			e, data := hooktest.NewPublish(payload), []byte(payload)
-			ctx := context.Background()
+			ctx := b.Context()
 			b.ReportAllocs()
 			for b.Loop() {
 				e.Data = data
@@ -58,7 +57,7 @@ func BenchmarkPublishParallel(b *testing.B) {
 		e, data := hooktest.NewPublish(payload), []byte(payload)
 		for pb.Next() {
 			e.Data = data
-			c.Publish(context.Background(), e)
+			c.Publish(b.Context(), e)
 		}
 	})
 }

@@ -44,7 +44,7 @@ func (s *scriptLog) write(level slog.Level, message string) {
 	if n := s.suppressed.Swap(0); n > 0 {
 		logger = logger.With("suppressed", n)
 	}
-	logger.Log(context.Background(), level, strings.ToValidUTF8(message, "\ufffd"))
+	logger.Log(context.Background(), level, strings.ToValidUTF8(message, "\ufffd")) //nolint:sloglint // The message is the script's.
 }
 
 func (in *instance) logLibrary() *lua.LTable {

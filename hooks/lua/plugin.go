@@ -33,7 +33,6 @@ type Options struct {
 // Plugin is a loaded file. It implements every hook of package hooks and wants those the file defines.
 type Plugin struct {
 	name  string
-	file  string
 	hash  string
 	hooks []hooks.Hook
 	pool  *pool
@@ -64,7 +63,7 @@ func Load(path string, o Options) (*Plugin, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close() //nolint:errcheck // Nothing was written.
+	defer f.Close()
 	source, err := io.ReadAll(io.LimitReader(f, maxSource+1))
 	if err != nil {
 		return nil, err
@@ -101,7 +100,7 @@ func LoadSource(path string, source []byte, o Options) (*Plugin, error) {
 		return nil, err
 	}
 	hash := sha256.Sum256(source)
-	p := &Plugin{name: o.Name, file: path, hash: hex.EncodeToString(hash[:]), pool: newPool(o.Instances, first, create)}
+	p := &Plugin{name: o.Name, hash: hex.EncodeToString(hash[:]), pool: newPool(o.Instances, first, create)}
 	for seat, h := range hookFunctions {
 		if first.hooks[seat] != nil {
 			p.hooks = append(p.hooks, h.hook)

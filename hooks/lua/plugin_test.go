@@ -105,7 +105,7 @@ func TestFaults(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer p.Close() //nolint:errcheck // It never fails.
+			defer p.Close()
 			if _, err := p.Publish(t.Context(), hooktest.NewPublish("x")); err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("fault %v, want %q", err, tt.want)
 			}
@@ -135,7 +135,7 @@ func TestLog(t *testing.T) {
 	p := loadScript(t, `
 		function on_publish(ev)
 			log.warn("careful") print("a", 1, nil)
-			for i = 1, 1000 do log.info(("x"):rep(5000)) end
+			for i = 1, 1000 do log.info(("x"):rep(5000)) end;
 		end`, lua.Options{Name: "talker", Logger: slog.New(slog.NewTextHandler(&out, nil))})
 	if _, err := p.Publish(t.Context(), hooktest.NewPublish("")); err != nil {
 		t.Fatal(err)
@@ -181,7 +181,7 @@ func TestConcurrentCallsDoNotMix(t *testing.T) {
 			local before = ev.data
 			for i = 1, 50 do if ev.data ~= before then error("another call's event") end end
 			ev.data = before .. "!"
-			if before == "slow" then while true do end end
+			while before == "slow" do end
 		end`, lua.Options{Instances: 3})
 	var calls sync.WaitGroup
 	for i := range 16 {

@@ -281,10 +281,10 @@ func (s *sorter) Less(i, j int) bool {
 	return s.l.LessThan(a, b)
 }
 
-// random is math.random: [0,1), or a whole number from 1 to m, or from m to n.
+// random is math.random: [0,1), or a whole number from 1 to m, or from m to n. Like Lua's, it is not for secrets.
 func random(l *lua.LState) int {
 	if l.GetTop() == 0 {
-		l.Push(lua.LNumber(rand.Float64()))
+		l.Push(lua.LNumber(rand.Float64())) //nolint:gosec // What a script calls math.random is no source of secrets.
 		return 1
 	}
 	low, high := int64(1), l.CheckInt64(1)
@@ -294,6 +294,6 @@ func random(l *lua.LState) int {
 	if low > high || high-low < 0 || high-low+1 <= 0 {
 		l.ArgError(l.GetTop(), "interval is empty or too large")
 	}
-	l.Push(lua.LNumber(low + rand.Int64N(high-low+1)))
+	l.Push(lua.LNumber(low + rand.Int64N(high-low+1))) //nolint:gosec // See above.
 	return 1
 }

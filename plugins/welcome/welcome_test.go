@@ -15,7 +15,7 @@ func TestWelcome(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := hooks.NewChain(links, nil)
-	defer c.Close() //nolint:errcheck // It never fails.
+	defer c.Close()
 
 	refused := hooks.Answer{Verdict: hooks.Deny, Code: 403, Reason: "mallory is not welcome here"}
 	if a := c.Connect(t.Context(), &hooks.Connect{User: "mallory"}); a != refused {
