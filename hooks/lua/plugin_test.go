@@ -181,7 +181,7 @@ func TestConcurrentCallsDoNotMix(t *testing.T) {
 			local before = ev.data
 			for i = 1, 50 do assert(ev.data == before, "another call's event") end
 			ev.data = before .. "!"
-			while before == "slow" do end
+			while before == "slow" do local spin = true end;
 		end`, lua.Options{Instances: 3})
 	var calls sync.WaitGroup
 	for i := range 16 {
