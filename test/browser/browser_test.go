@@ -1,6 +1,7 @@
 package browser_test
 
 import (
+	_ "embed"
 	"testing"
 
 	"github.com/zenconn/server/internal/testenv"
@@ -11,20 +12,9 @@ import (
 func TestMain(m *testing.M) { server.Main(m) }
 
 // plugin is what the README's reader tries first: refuse somebody, rewrite a word.
-const plugin = `
-function on_connect(ev)
-  if ev.user == "Mallory" then return false, 4500, "Mallory is not welcome here" end
-end
-
-function on_subscribe(ev)
-  if ev.channel == "room-staff" then return false, 403, "staff only" end
-end
-
-function on_publish(ev)
-  if string.find(ev.data, "unspeakable", 1, true) then return false, 400, "mind your words" end
-  ev.data = string.gsub(ev.data, "darn", "****")
-end
-`
+//
+//go:embed testdata/manners.lua
+var plugin string
 
 // The demo page, in a real browser, against a real server in demo mode. The driver is playwright-core rather than a Go library:
 // Node is needed for the SDK's tests anyway, its waits leave no room for sleeps, and the product's go.mod stays free of a browser.

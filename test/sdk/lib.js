@@ -60,6 +60,7 @@ export function next(emitter, event, matches = () => true) {
       emitter.off(event, listen);
       reject(new Error(`no event "${event}" within ${DEADLINE} ms`));
     }, DEADLINE);
+    timer.unref(); // Nobody waits for what a passed test no longer needs.
     emitter.on(event, listen);
   });
   found.catch(() => {}); // A test that failed before it awaited this has said enough.

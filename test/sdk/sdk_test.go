@@ -1,6 +1,7 @@
 package sdk_test
 
 import (
+	_ "embed"
 	"testing"
 
 	"github.com/zenconn/server/test/node"
@@ -17,7 +18,7 @@ auth:
   type: jwt
   jwt: {hmac_secret: ` + secret + `, leeway: 0s}
 client:
-  limits: {channels: 8, sessions_per_user: 3}
+  limits: {channels: 8, sessions_per_user: 3, commands_per_second: 0}
 namespaces:
   default: {subscribe: user, publish: user, presence: true, join_leave: true, history_size: 500, history_ttl: 1m, recovery: true}
   past:    {subscribe: user, publish: user, history_size: 20, history_ttl: 1m}
@@ -29,25 +30,9 @@ namespaces:
 `
 
 // plugin answers calls, refuses by itself and changes what is said.
-const plugin = `
-function on_rpc(ev)
-  if ev.method == "shout" then return true, string.upper(ev.data) end
-  if ev.method == "forbidden" then return false, 451, "not in this country" end
-end
-
-function on_publish(ev)
-  if string.find(ev.data, "unspeakable", 1, true) then return false, 400, "mind your words" end
-  if string.find(ev.data, "darn", 1, true) then
-    ev.data = string.gsub(ev.data, "darn", "****")
-    return true
-  end
-end
-
-function on_subscribe(ev)
-  if ev.channel == "secret-club" then return false, 4001, "members only" end
-  if ev.channel == "no-entry" then return false, 403, "no entry" end
-end
-`
+//
+//go:embed testdata/rules.lua
+var plugin string
 
 // The public SDK is a client of this server, unmodified, in both protocols.
 func TestSDK(t *testing.T) {
