@@ -9,11 +9,13 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/zenconn/server/core"
 )
 
 // Options bound a Recorder. Zero fields take the value in brackets.
 type Options struct {
-	Node          string        // With Epoch, a random number (two starts within a second are two lives) and a sequence, names the batches.
+	Node          string        // With Epoch, an identifier of this recorder's own and a sequence, it names the batches.
 	Epoch         uint64        // Unix seconds of the node's start.
 	Queue         int           // Events that may wait for the store [100000].
 	QueueBytes    int64         // Bytes of payload that may wait for the store [64 MiB].
@@ -21,7 +23,7 @@ type Options struct {
 	FlushInterval time.Duration // Longest time an event waits for its batch [1 s].
 	WriteTimeout  time.Duration // Longest time for one batch [30 s].
 	DrainTimeout  time.Duration // Time that Run has, after its end was asked for, to store what waits [5 s].
-	Log           *slog.Logger  // [slog.Default()].
+	Log           *slog.Logger  // [Nothing is logged.]
 }
 
 func (o Options) withDefaults() Options {
@@ -31,7 +33,7 @@ func (o Options) withDefaults() Options {
 	o.FlushInterval = cmp.Or(o.FlushInterval, time.Second)
 	o.WriteTimeout = cmp.Or(o.WriteTimeout, 30*time.Second)
 	o.DrainTimeout = cmp.Or(o.DrainTimeout, 5*time.Second)
-	o.Log = cmp.Or(o.Log, slog.Default())
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	return o
 }
 
@@ -69,7 +71,7 @@ func New(sink Sink, options Options) *Recorder {
 	return &Recorder{
 		sink:    sink,
 		options: options,
-		life:    fmt.Sprintf("%s/%d-%016x", options.Node, options.Epoch, rand.Uint64()),
+		life:    fmt.Sprintf("%s/%d-%s", options.Node, options.Epoch, core.NewID()),
 		queue:   newQueue(options.Queue, options.QueueBytes, options.BatchEvents),
 		report:  report{log: options.Log},
 	}
@@ -160,11 +162,16 @@ func (r *Recorder) write(ctx context.Context, batch *Batch) bool {
 		}
 		r.report.drops(r.Stats())
 		select {
-		case <-time.After(pause + rand.N(pause/4)): // Nodes that lost the same store should not return at the same moment.
+		case <-time.After(jittered(pause)):
 		case <-ctx.Done():
 		}
 	}
 	return false
+}
+
+// jittered keeps nodes that lost the same store from returning at the same moment.
+func jittered(pause time.Duration) time.Duration {
+	return pause + rand.N(pause/4) //nolint:gosec // Nothing depends on its being unpredictable.
 }
 
 // settle notes what became of a batch.
@@ -192,12 +199,4 @@ func (r *Recorder) abandon(batch *Batch) {
 	r.abandoned += uint64(batch.Len())
 	r.mu.Unlock()
 	r.queue.release(batch)
-}
-
-func cmpOr[T comparable](value, fallback T) T {
-	var zero T
-	if value == zero {
-		return fallback
-	}
-	return value
 }

@@ -95,7 +95,7 @@ func Ask(t testing.TB, store interface {
 	Query(ctx context.Context, sql string) (audit.Rows, error)
 }, query string) []string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	rows, err := store.Query(ctx, query)
 	if err != nil {

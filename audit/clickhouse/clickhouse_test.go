@@ -42,7 +42,7 @@ func database(t testing.TB) *url.URL {
 		t.Fatal(err)
 	}
 	name := "zenconn_test_" + strings.ToLower(rand.Text()[:12])
-	if err := conn.Exec(context.Background(), "CREATE DATABASE "+name); err != nil {
+	if err := conn.Exec(t.Context(), "CREATE DATABASE "+name); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -74,7 +74,7 @@ func through(dsn *url.URL, address string) *url.URL {
 
 func write(t testing.TB, s *clickhouse.Store, b *audit.Batch) error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	return s.Write(ctx, b)
 }
@@ -331,7 +331,7 @@ func TestDSNErrorsAreClearAndKeepThePassword(t *testing.T) {
 // run starts the recorder and returns a function that ends it.
 func run(t *testing.T, r *audit.Recorder) (stop func()) {
 	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { r.Run(ctx) })
 	stop = sync.OnceFunc(func() {
@@ -344,8 +344,12 @@ func run(t *testing.T, r *audit.Recorder) (stop func()) {
 
 func until(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !is(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
+	deadline, again := time.After(time.Minute), time.NewTicker(10*time.Millisecond)
+	defer again.Stop()
+	for !is() {
+		select {
+		case <-again.C:
+		case <-deadline:
 			t.Fatalf("not within a minute: %s", what)
 		}
 	}

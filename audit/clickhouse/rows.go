@@ -46,7 +46,7 @@ func plain(v reflect.Value, columnType string) any {
 		if v.IsNil() {
 			return nil
 		}
-		if _, ok := v.Interface().(fmt.Stringer); ok && v.Elem().Type() != reflect.TypeFor[time.Time]() {
+		if _, ok := reflect.TypeAssert[fmt.Stringer](v); ok && v.Elem().Type() != reflect.TypeFor[time.Time]() {
 			break
 		}
 		v = v.Elem()

@@ -1,7 +1,6 @@
 package sqlite_test
 
 import (
-	"context"
 	"database/sql"
 	"errors"
 	"io/fs"
@@ -32,7 +31,7 @@ func open(t testing.TB, path string) *sqlite.Store {
 
 func write(t testing.TB, s *sqlite.Store, b *audit.Batch) {
 	t.Helper()
-	if err := s.Write(context.Background(), b); err != nil {
+	if err := s.Write(t.Context(), b); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -213,7 +212,7 @@ func TestWriteAfterTheLockIsFreeAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	done := make(chan error)
-	go func() { done <- s.Write(context.Background(), audittest.Story()) }()
+	go func() { done <- s.Write(t.Context(), audittest.Story()) }()
 	if _, err := other.Exec("COMMIT"); err != nil {
 		t.Fatal(err)
 	}

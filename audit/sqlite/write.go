@@ -31,7 +31,7 @@ type statements struct{ messages, sessions, decisions, actions *sql.Stmt }
 func prepareStatements(db *sql.DB) (s statements, err error) {
 	prepare := func(into **sql.Stmt, text string) {
 		if err == nil {
-			*into, err = db.PrepareContext(context.Background(), text)
+			*into, err = db.PrepareContext(context.Background(), text) //nolint:sqlclosecheck // They live as long as db, which closes them.
 		}
 	}
 	prepare(&s.messages, insert("audit_messages", "at", "id", "node", "namespace", "channel", "user", "session", "client_id", `"offset"`,

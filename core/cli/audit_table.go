@@ -98,23 +98,22 @@ func (t *table) fit() {
 }
 
 func (t *table) line(cells []string) error {
+	var line strings.Builder
 	for i, cell := range cells {
 		if t.limit > 0 {
 			cell = cut(cell, t.widths[i])
 		}
-		space := strings.Repeat(" ", max(0, t.widths[i]-width(cell)))
-		switch {
-		case t.numeric[i]:
-			cell = space + cell
-		case i < len(cells)-1:
-			cell += space
-		}
 		if i > 0 {
-			t.out.WriteString("  ")
+			line.WriteString("  ")
 		}
-		t.out.WriteString(cell)
+		space := strings.Repeat(" ", max(0, t.widths[i]-width(cell)))
+		if t.numeric[i] {
+			line.WriteString(space + cell)
+		} else {
+			line.WriteString(cell + space)
+		}
 	}
-	_, err := t.out.WriteString("\n")
+	_, err := fmt.Fprintln(t.out, strings.TrimRight(line.String(), " "))
 	return err
 }
 

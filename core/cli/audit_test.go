@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"net/url"
+	"os"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -245,4 +246,34 @@ func clickHouseDatabase(t *testing.T) string {
 	})
 	dsn.Path = "/" + name
 	return dsn.String()
+}
+
+// TestAuditDocumentExamples checks that every example of docs/audit.md has, on both stores, the output that is shown.
+func TestAuditDocumentExamples(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "audit.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples := regexp.MustCompile("(?s)```console\n\\$ zenconn audit query \"([^\"]+)\"\n(.*?)```").FindAllStringSubmatch(string(text), -1)
+	if len(examples) < 5 {
+		t.Fatalf("%d examples", len(examples))
+	}
+	check := func(t *testing.T, environ []string) {
+		for _, example := range examples {
+			if got := typed(t, environ, "audit", "query", example[1]); got.stdout != example[2] {
+				t.Errorf("%s\nprints\n%s%s\nthe document says\n%s", example[1], got.stdout, got.stderr, example[2])
+			}
+		}
+	}
+	t.Run("SQLite", func(t *testing.T) {
+		inFolder(t)
+		recorded(t, config.Audit{})
+		check(t, nil)
+	})
+	t.Run("ClickHouse", func(t *testing.T) {
+		inFolder(t)
+		dsn := clickHouseDatabase(t)
+		recorded(t, config.Audit{ClickHouse: config.ClickHouse{DSN: dsn}})
+		check(t, []string{"ZENCONN_AUDIT__CLICKHOUSE__DSN=" + dsn, "ZENCONN_DEMO=true"})
+	})
 }
