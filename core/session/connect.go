@@ -166,5 +166,6 @@ func denial(a hooks.Answer) error {
 	case a.Code == 0:
 		return &core.Error{Code: core.ErrPermissionDenied.Code, Message: a.Reason}
 	}
-	return &core.Error{Code: a.Code, Message: a.Reason, Temporary: a.Code == core.ErrInternal.Code}
+	temporary := a.Code == core.ErrInternal.Code || a.Code == core.ErrTooManyRequests.Code
+	return &core.Error{Code: a.Code, Message: a.Reason, Temporary: temporary}
 }

@@ -233,7 +233,7 @@ func TestFramesAgainstTheRFC(t *testing.T) {
 		"a fragmented control frame":       {"\x09\x80\x00\x00\x00\x00", 0xea},                                 // 1002
 		"an unknown opcode":                {"\x83\x80\x00\x00\x00\x00", 0xea},                                 // 1002
 		"a continuation of nothing":        {"\x80\x80\x00\x00\x00\x00", 0xea},                                 // 1002
-		"a length of 2^63":                 {"\x81\xff\x80\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", 0xf1}, // 1009
+		"a length of 2^63":                 {"\x81\xff\x80\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", 0xea}, // 1002
 		"a control frame that is too long": {"\x89\xfe\x00\x80\x00\x00\x00\x00" + strings.Repeat("x", 128), 0xea},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -110,7 +110,8 @@ type client struct {
 	t        *testing.T
 	conn     *gws.Conn
 	messages chan []byte
-	closed   chan *gws.CloseError // Closed without a value when the connection broke.
+	closed   chan *gws.CloseError // Gets nil when the connection broke without a closing frame.
+	ended    chan struct{}        // Closed when nothing more is read.
 }
 
 func (c *client) OnMessage(_ *gws.Conn, m *gws.Message) {
@@ -123,14 +124,16 @@ func (c *client) OnMessage(_ *gws.Conn, m *gws.Message) {
 func (c *client) OnClose(_ *gws.Conn, err error) {
 	if e, ok := err.(*gws.CloseError); ok {
 		c.closed <- &gws.CloseError{Code: e.Code, Reason: bytes.Clone(e.Reason)}
+	} else {
+		c.closed <- nil
 	}
-	close(c.closed)
+	close(c.ended)
 }
 
 // dial opens a connection and sends nothing.
 func (r *running) dial(subprotocol string) *client {
 	r.t.Helper()
-	c := &client{t: r.t, messages: make(chan []byte, 10_000), closed: make(chan *gws.CloseError, 1)}
+	c := &client{t: r.t, messages: make(chan []byte, 10_000), closed: make(chan *gws.CloseError, 1), ended: make(chan struct{})}
 	header := http.Header{}
 	if subprotocol != "" {
 		header.Set("Sec-WebSocket-Protocol", subprotocol)
@@ -143,8 +146,7 @@ func (r *running) dial(subprotocol string) *client {
 	go conn.ReadLoop()
 	r.t.Cleanup(func() {
 		_ = conn.NetConn().Close()
-		for range c.closed { //nolint:revive // Until the read loop has ended.
-		}
+		<-c.ended
 	})
 	return c
 }
@@ -178,6 +180,15 @@ func (c *client) expect(part string) []byte {
 			}
 			seen = append(seen, string(m))
 		case e := <-c.closed:
+			if len(c.messages) > 0 { // They came before the end.
+				c.closed <- e
+				m := <-c.messages
+				if strings.Contains(string(m), part) {
+					return m
+				}
+				seen = append(seen, string(m))
+				continue
+			}
 			c.t.Fatalf("closed with %v while waiting for %s; got %q", e, part, seen)
 		case <-timeout:
 			c.t.Fatalf("no message with %s; got %q", part, seen)

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"runtime/debug"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -45,12 +46,24 @@ const farewell = 3 * time.Second
 // read is the connection's goroutine.
 func (c *conn) read(socket *gws.Conn) {
 	defer c.handler.leave()
-	socket.ReadLoop()
+	c.readFrames(socket)
 	_ = c.Queue.Close()
 	// A socket that is closed with unread bytes in it resets the connection, and the peer never sees the goodbye.
 	_ = c.SetReadDeadline(time.Now().Add(farewell))
 	_, _ = io.Copy(io.Discard, c.Conn)
 	c.Destroy()
+}
+
+// readFrames reads until the connection ends. gws 1.8.9 panics on a frame whose length has the highest bit set, which RFC 6455
+// §5.2 forbids: one client must not bring the process down.
+func (c *conn) readFrames(socket *gws.Conn) {
+	defer func() {
+		if recover() != nil {
+			c.session.Disconnect(core.Disconnect{Code: 1002, Reason: "protocol error"})
+			c.session.End(core.DisconnectConnectionClosed, false)
+		}
+	}()
+	socket.ReadLoop()
 }
 
 // events is what gws calls on the reader's goroutine. It has no state: the connection is found through the socket.
@@ -60,9 +73,17 @@ func of(socket *gws.Conn) *conn { return socket.NetConn().(*conn) }
 
 func (events) OnOpen(*gws.Conn) {}
 
+// OnMessage hands a message to the session. A fault of ours in it ends this session with 3004, and no other.
 func (events) OnMessage(socket *gws.Conn, message *gws.Message) {
-	defer message.Close()
-	of(socket).session.Handle(message.Bytes())
+	defer message.Close() //nolint:errcheck // Returns a buffer to its pool.
+	c := of(socket)
+	defer func() {
+		if fault := recover(); fault != nil {
+			c.handler.node.Log.Error("a command panicked", "session", c.session.ID(), "panic", fault, "stack", string(debug.Stack()))
+			c.session.Disconnect(core.DisconnectServerError)
+		}
+	}()
+	c.session.Handle(message.Bytes())
 }
 
 func (events) OnPing(socket *gws.Conn, payload []byte) { _ = socket.WritePong(payload) }
