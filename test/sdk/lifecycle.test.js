@@ -32,15 +32,17 @@ test('a frame that is too large ends the connection for good', async (t) => {
   assert.equal((await end).code, 3); // What the SDK makes of close code 1009.
 });
 
-test('data that is not JSON is refused and reaches nobody', { skip: process.env.ZENCONN_BUILD !== 'protobuf' && 'the JSON build cannot send it' }, async (t) => {
-  const ada = await connected(t, 'ada');
-  const subscription = await subscribed(ada, 'live:x');
-  const got = collect(subscription);
-  await refused(subscription.publish(new TextEncoder().encode('{"open":')), 107);
-  await subscription.publish(encode('good'));
-  await got.until('good');
-  assert.equal(got.length, 1);
-});
+if (process.env.ZENCONN_BUILD === 'protobuf') { // The JSON build has no way to send this.
+  test('data that is not JSON is refused and reaches nobody', async (t) => {
+    const ada = await connected(t, 'ada');
+    const subscription = await subscribed(ada, 'live:x');
+    const got = collect(subscription);
+    await refused(subscription.publish(new TextEncoder().encode('{"open":')), 107);
+    await subscription.publish(encode('good'));
+    await got.until('good');
+    assert.equal(got.length, 1);
+  });
+}
 
 test('a server that shuts down says so, and clients come back with their subscriptions', async (t) => {
   const ada = await connected(t, 'ada');
