@@ -24,7 +24,7 @@ const (
 	Anyone              // All clients.
 )
 
-var rules = map[string]Rule{"nobody": Nobody, "granted": Granted, "user": User, "anyone": Anyone}
+var ruleNames = map[string]Rule{"nobody": Nobody, "granted": Granted, "user": User, "anyone": Anyone}
 
 // SlowPolicy says what happens when a client does not read fast enough and its queue is full.
 type SlowPolicy uint8
@@ -36,7 +36,7 @@ const (
 	Conflate                     // Only the newest publication of the channel is kept.
 )
 
-var slowPolicies = map[string]SlowPolicy{"disconnect": Disconnect, "drop_oldest": DropOldest, "conflate": Conflate}
+var slowPolicyNames = map[string]SlowPolicy{"disconnect": Disconnect, "drop_oldest": DropOldest, "conflate": Conflate}
 
 // Namespace holds the options of its channels. It is immutable.
 type Namespace struct {
@@ -67,18 +67,18 @@ type Namespaces struct {
 func New(namespaces map[string]config.Namespace, maxLength int) (*Namespaces, error) {
 	n := &Namespaces{maxLength: maxLength, byName: make(map[string]*Namespace, len(namespaces))}
 	for name, c := range namespaces {
-		ns := &Namespace{
-			Name: name, Presence: c.Presence, JoinLeave: c.JoinLeave, HistorySize: c.HistorySize, HistoryTTL: c.HistoryTTL,
-			Recovery: c.Recovery, ExcludeSender: c.ExcludeSender, Binary: c.Content == "binary", AuditPayload: c.AuditPayload,
+		subscribe, ok1 := ruleNames[c.Subscribe]
+		publish, ok2 := ruleNames[c.Publish]
+		slow, ok3 := slowPolicyNames[c.SlowConsumer]
+		if !ok1 || !ok2 || !ok3 || c.Content != "json" && c.Content != "binary" {
+			return nil, fmt.Errorf("namespace %q: unknown rule, policy or content among %q, %q, %q, %q",
+				name, c.Subscribe, c.Publish, c.SlowConsumer, c.Content)
 		}
-		var ok [3]bool
-		ns.Subscribe, ok[0] = rules[c.Subscribe]
-		ns.Publish, ok[1] = rules[c.Publish]
-		ns.SlowConsumer, ok[2] = slowPolicies[c.SlowConsumer]
-		if ok != [3]bool{true, true, true} {
-			return nil, fmt.Errorf("namespace %q: unknown rule or policy among %q, %q, %q", name, c.Subscribe, c.Publish, c.SlowConsumer)
+		n.byName[name] = &Namespace{
+			Name: name, Subscribe: subscribe, Publish: publish, Presence: c.Presence, JoinLeave: c.JoinLeave,
+			HistorySize: c.HistorySize, HistoryTTL: c.HistoryTTL, Recovery: c.Recovery, ExcludeSender: c.ExcludeSender,
+			SlowConsumer: slow, Binary: c.Content == "binary", AuditPayload: c.AuditPayload,
 		}
-		n.byName[name] = ns
 	}
 	return n, nil
 }

@@ -12,9 +12,9 @@ import (
 	"github.com/zenconn/server/core"
 )
 
-// Limits bound what is kept of one channel.
+// Limits bound what is kept of one channel. They may differ from append to append: those of the last hold for all that is kept.
 type Limits struct {
-	Size int           // Publications.
+	Size int           // Publications; 0: none, though their offsets count.
 	TTL  time.Duration // Age; 0: any.
 }
 
@@ -35,10 +35,12 @@ type Store interface {
 	// Position returns the offset of the last publication, kept or not, and the epoch.
 	Position(ctx context.Context, channel string) (core.Position, error)
 
-	// Read returns a part of what is kept, and the position. A query since another epoch is core.ErrUnrecoverablePosition.
+	// Read returns a part of what is kept, and the position. What Since no longer reaches is left out without a word. A Since of
+	// another epoch (an empty one is any) is core.ErrUnrecoverablePosition; offset 0 in reverse is core.ErrBadRequest.
 	Read(ctx context.Context, channel string, q Query) ([]*core.Publication, core.Position, error)
 
-	// Recover returns all publications after since, if none is missing; otherwise recovered is false and there are none.
+	// Recover returns all publications after since, if the epoch is the same and none is missing; otherwise recovered is false and
+	// there are none.
 	Recover(ctx context.Context, channel string, since core.Position) (missed []*core.Publication, at core.Position, recovered bool, err error)
 
 	// Remove forgets the publications, not the position.

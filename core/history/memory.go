@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"hash/maphash"
+	"maps"
+	"strings"
 	"sync"
 	"time"
 
@@ -12,8 +14,9 @@ import (
 
 // Options of a Memory. Zero fields take the value in brackets.
 type Options struct {
-	// MetaTTL is how long the position of a channel that nobody uses is remembered [24 h]. It bounds the memory that names of
-	// channels cost, and must exceed the time after which clients still hope to recover.
+	// MetaTTL is how long the position of a channel is remembered when nobody published, read or asked for it [24 h]. It bounds the
+	// memory that somebody can take with ever new names, 250 bytes or so for each, and is the longest absence after which a client
+	// can still recover. While publications are kept, so is the position.
 	MetaTTL time.Duration
 }
 
@@ -27,28 +30,12 @@ type Memory struct {
 const (
 	shardCount    = 64
 	sweepInterval = 10 * time.Second
+	sweepStride   = 1024 // Channels that a sweep looks at before it lets others have the shard, some 100 µs.
 )
 
 type shard struct {
 	mu       sync.Mutex // Guards the map and the logs in it.
 	channels map[string]*log
-}
-
-// log is one channel. Its entries are a ring that grows up to the limit.
-type log struct {
-	epoch string
-	top   uint64 // Offset of the last publication.
-	used  time.Time
-	ttl   time.Duration
-
-	ring  []entry
-	first int // Index of the oldest entry.
-	count int
-}
-
-type entry struct {
-	pub *core.Publication
-	at  time.Time
 }
 
 // NewMemory makes an empty store. Run drops what is too old.
@@ -82,12 +69,22 @@ func (m *Memory) Run(ctx context.Context) {
 func (s *shard) sweep(metaTTL time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := time.Now()
+	now, seen, forgotten := time.Now(), 0, 0
 	for name, l := range s.channels {
 		l.expire(now)
 		if l.count == 0 && now.Sub(l.used) >= metaTTL {
 			delete(s.channels, name)
+			forgotten++
 		}
+		if seen++; seen%sweepStride == 0 { // A map may change while it is ranged over.
+			s.mu.Unlock()
+			s.mu.Lock()
+		}
+	}
+	if forgotten > len(s.channels) { // Maps do not shrink by themselves.
+		remaining := make(map[string]*log, len(s.channels))
+		maps.Copy(remaining, s.channels)
+		s.channels = remaining
 	}
 }
 
@@ -98,7 +95,7 @@ func (m *Memory) lock(channel string) (*shard, *log) {
 	now := time.Now()
 	l := s.channels[channel]
 	if l == nil {
-		l = &log{epoch: rand.Text()[:8]}
+		l = &log{epoch: strings.Clone(rand.Text()[:8])}
 		s.channels[channel] = l
 	}
 	l.used = now
@@ -113,7 +110,7 @@ func (m *Memory) Append(_ context.Context, channel string, pub *core.Publication
 	l.top++
 	pub.Offset = l.top
 	l.ttl = limits.TTL
-	l.push(entry{pub, l.used}, limits.Size)
+	l.push(entry{pub, l.used}, max(limits.Size, 0))
 	return l.position(), nil
 }
 
@@ -129,16 +126,18 @@ func (m *Memory) Read(_ context.Context, channel string, q Query) ([]*core.Publi
 	s, l := m.lock(channel)
 	defer s.mu.Unlock()
 	at := l.position()
-	if q.Since != nil && q.Since.Epoch != "" && q.Since.Epoch != l.epoch {
-		return nil, at, core.ErrUnrecoverablePosition
-	}
 	from, to := 0, l.count // Of the entries, the oldest first.
-	oldest := l.top - uint64(l.count) + 1
 	if q.Since != nil {
+		if q.Since.Epoch != "" && q.Since.Epoch != l.epoch {
+			return nil, at, core.ErrUnrecoverablePosition
+		}
+		if q.Reverse && q.Since.Offset == 0 {
+			return nil, at, core.ErrBadRequest.Saying("nothing lies before offset 0")
+		}
 		if q.Reverse {
-			to = int(min(max(q.Since.Offset, oldest)-oldest, uint64(l.count)))
+			to = l.upTo(q.Since.Offset - 1)
 		} else {
-			from = int(min(max(q.Since.Offset+1, oldest)-oldest, uint64(l.count)))
+			from = l.upTo(q.Since.Offset)
 		}
 	}
 	n := to - from
@@ -175,46 +174,6 @@ func (m *Memory) Recover(_ context.Context, channel string, since core.Position)
 func (m *Memory) Remove(_ context.Context, channel string) error {
 	s, l := m.lock(channel)
 	defer s.mu.Unlock()
-	l.ring, l.first, l.count = nil, 0, 0
+	l.clear()
 	return nil
-}
-
-func (l *log) position() core.Position { return core.Position{Offset: l.top, Epoch: l.epoch} }
-
-// entry returns an entry by its age, 0 the oldest.
-func (l *log) entry(i int) *entry { return &l.ring[(l.first+i)%len(l.ring)] }
-
-// push adds an entry and drops the oldest beyond size, which may differ from call to call.
-func (l *log) push(e entry, size int) {
-	for l.count >= max(size, 1) {
-		l.pop()
-	}
-	if l.count == len(l.ring) {
-		grown := make([]entry, min(max(2*l.count, 4), max(size, 1)))
-		for i := range l.count {
-			grown[i] = *l.entry(i)
-		}
-		l.ring, l.first = grown, 0
-	}
-	l.count++
-	*l.entry(l.count - 1) = e
-}
-
-func (l *log) pop() {
-	*l.entry(0) = entry{}
-	l.first = (l.first + 1) % len(l.ring)
-	l.count--
-}
-
-// expire drops entries that are older than the time to live.
-func (l *log) expire(now time.Time) {
-	if l.ttl <= 0 {
-		return
-	}
-	for l.count > 0 && now.Sub(l.entry(0).at) >= l.ttl {
-		l.pop()
-	}
-	if l.count == 0 && l.ring != nil {
-		l.ring, l.first = nil, 0
-	}
 }

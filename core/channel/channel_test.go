@@ -1,0 +1,168 @@
+package channel_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/zenconn/server/core"
+	"github.com/zenconn/server/core/channel"
+	"github.com/zenconn/server/core/config"
+)
+
+func namespaces(t *testing.T, maxLength int, names ...string) *channel.Namespaces {
+	t.Helper()
+	byName := map[string]config.Namespace{}
+	for _, name := range names {
+		byName[name] = config.DefaultNamespace()
+	}
+	n, err := channel.New(byName, maxLength)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func TestResolve(t *testing.T) {
+	n := namespaces(t, 40, "default", "chat", "news-2.1")
+	for name, want := range map[string]string{
+		"lobby":                         "default",
+		"a":                             "default",
+		"chat:lobby":                    "chat",
+		"chat:a:b":                      "chat",
+		"chat::":                        "chat",
+		"chat: ":                        "chat",
+		"news-2.1:x":                    "news-2.1",
+		"a.b.*.>":                       "default",
+		"with spaces and / % ? # \\ \"": "default",
+		"größer 日本語 🎉":                  "default",
+		"chat:$x":                       "chat",
+		"a$":                            "default",
+		"\u200f\ufeff":                  "default",
+		strings.Repeat("x", 40):         "default",
+		strings.Repeat("é", 20):         "default",
+	} {
+		ns, err := n.Resolve(name)
+		if err != nil || ns.Name != want {
+			t.Errorf("%q is in %+v: %v", name, ns, err)
+		}
+	}
+}
+
+func TestResolveRefuses(t *testing.T) {
+	const form = "bad request: a channel name is UTF-8 without control characters"
+	open, closed := namespaces(t, 40, "default", "chat"), namespaces(t, 40, "chat")
+	for name, test := range map[string]struct {
+		in      *channel.Namespaces
+		channel string
+		want    *core.Error
+		text    string
+	}{
+		"empty":                   {open, "", core.ErrBadRequest, "bad request: a channel name has 1 to 40 bytes"},
+		"too long":                {open, strings.Repeat("x", 41), core.ErrBadRequest, "bad request: a channel name has 1 to 40 bytes"},
+		"too long in bytes":       {open, strings.Repeat("é", 20) + "x", core.ErrBadRequest, "bad request: a channel name has 1 to 40 bytes"},
+		"NUL":                     {open, "a\x00b", core.ErrBadRequest, form},
+		"line feed":               {open, "a\n", core.ErrBadRequest, form},
+		"tab":                     {open, "\ta", core.ErrBadRequest, form},
+		"unit separator":          {open, "a\x1fb", core.ErrBadRequest, form},
+		"delete":                  {open, "a\x7f", core.ErrBadRequest, form},
+		"C1 control":              {open, "a\u0085", core.ErrBadRequest, form},
+		"last C1 control":         {open, "a\u009f", core.ErrBadRequest, form},
+		"control in namespace":    {open, "ch\nat:a", core.ErrBadRequest, form},
+		"bare C1 byte":            {open, "a\x85", core.ErrBadRequest, form},
+		"cut UTF-8":               {open, "a\xc3", core.ErrBadRequest, form},
+		"surrogate":               {open, "a\xed\xa0\x80", core.ErrBadRequest, form},
+		"overlong NUL":            {open, "a\xc0\x80", core.ErrBadRequest, form},
+		"nothing behind":          {open, "chat:", core.ErrBadRequest, "bad request: a channel name has something behind its namespace"},
+		"only a colon":            {open, ":", core.ErrBadRequest, "bad request: a channel name has something behind its namespace"},
+		"unknown namespace":       {open, "news:a", core.ErrUnknownChannel, "unknown channel"},
+		"namespace in other case": {open, "Chat:a", core.ErrUnknownChannel, "unknown channel"},
+		"empty namespace":         {open, ":a", core.ErrUnknownChannel, "unknown channel"},
+		"no default namespace":    {closed, "a", core.ErrUnknownChannel, "unknown channel"},
+		"reserved":                {open, "$a", core.ErrUnknownChannel, "unknown channel"},
+		"reserved namespace":      {open, "$chat:a", core.ErrUnknownChannel, "unknown channel"},
+		"bad and reserved":        {open, "$\x00", core.ErrBadRequest, form},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ns, err := test.in.Resolve(test.channel)
+			if ns != nil || !errors.Is(err, test.want) || err.Message != test.text {
+				t.Errorf("got %+v, %v", ns, err)
+			}
+		})
+	}
+}
+
+func TestResolveDoesNotAllocate(t *testing.T) {
+	n := namespaces(t, 255, "default", "chat")
+	for _, name := range []string{"lobby", "chat:lobby", "größer 日本語 🎉", "chat:" + strings.Repeat("x", 250)} {
+		if allocs := testing.AllocsPerRun(100, func() {
+			if _, err := n.Resolve(name); err != nil {
+				t.Fatal(err)
+			}
+		}); allocs != 0 {
+			t.Errorf("%q: %v allocations", name, allocs)
+		}
+	}
+}
+
+func TestOptions(t *testing.T) {
+	n, err := channel.New(map[string]config.Namespace{
+		"default": {Subscribe: "nobody", Publish: "granted", SlowConsumer: "disconnect", Content: "json"},
+		"a": {
+			Subscribe: "user", Publish: "anyone", Presence: true, JoinLeave: true, HistorySize: 7, HistoryTTL: time.Minute,
+			Recovery: true, ExcludeSender: true, SlowConsumer: "drop_oldest", Content: "binary", AuditPayload: true,
+		},
+		"b": {Subscribe: "granted", Publish: "nobody", SlowConsumer: "conflate", Content: "json"},
+	}, 255)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]channel.Namespace{
+		"x": {Name: "default", Subscribe: channel.Nobody, Publish: channel.Granted, SlowConsumer: channel.Disconnect},
+		"a:x": {
+			Name: "a", Subscribe: channel.User, Publish: channel.Anyone, Presence: true, JoinLeave: true, HistorySize: 7,
+			HistoryTTL: time.Minute, Recovery: true, ExcludeSender: true, SlowConsumer: channel.DropOldest, Binary: true, AuditPayload: true,
+		},
+		"b:x": {Name: "b", Subscribe: channel.Granted, Publish: channel.Nobody, SlowConsumer: channel.Conflate},
+	} {
+		if ns, err := n.Resolve(name); err != nil || *ns != want {
+			t.Errorf("%s: got %+v, %v", name, ns, err)
+		}
+	}
+	var zero channel.Namespace
+	if zero.Subscribe != channel.Nobody || zero.Publish != channel.Nobody {
+		t.Error("a namespace that says nothing must be closed")
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	for name, change := range map[string]func(*config.Namespace){
+		"subscribe": func(n *config.Namespace) { n.Subscribe = "everyone" },
+		"publish":   func(n *config.Namespace) { n.Publish = "" },
+		"policy":    func(n *config.Namespace) { n.SlowConsumer = "Disconnect" },
+		"content":   func(n *config.Namespace) { n.Content = "text" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			ns := config.DefaultNamespace()
+			change(&ns)
+			_, err := channel.New(map[string]config.Namespace{"chat": ns}, 255)
+			if err == nil || !strings.Contains(err.Error(), `namespace "chat"`) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+func BenchmarkResolve(b *testing.B) {
+	n, err := channel.New(map[string]config.Namespace{"chat": config.DefaultNamespace()}, 255)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := n.Resolve("chat:room-12345"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
