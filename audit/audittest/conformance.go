@@ -101,6 +101,18 @@ func Test(t *testing.T, open func(t *testing.T) audit.Sink) {
 			t.Errorf("the error does not name the unknown column: %v", err)
 		}
 	})
+	t.Run("Impossible rows are refused for good", func(t *testing.T) {
+		s := opened(t, open)
+		wrong := &audit.Batch{Token: "a", Messages: Messages(0, 3)}
+		wrong.Messages[1].Verdict = "no such verdict"
+		if err := s.Write(t.Context(), wrong); !errors.Is(err, audit.ErrRefused) {
+			t.Errorf("Write of an unknown verdict: %v, want ErrRefused", err)
+		}
+		write(t, s, &audit.Batch{Token: "b", Messages: Messages(0, 3)})
+		if got := Ask(t, s, "SELECT count(*) FROM audit_messages"); got[0] != "[3]" {
+			t.Errorf("after it and a good batch of 3 there are %s messages", got[0])
+		}
+	})
 	t.Run("An ended context ends a write", func(t *testing.T) {
 		s := opened(t, open)
 		ctx, cancel := context.WithCancel(t.Context())

@@ -239,21 +239,6 @@ func TestFrozenServerDoesNotHoldWrite(t *testing.T) {
 	until(t, "the store works again", func() bool { return write(t, s, batch("d", 2, 1)) == nil })
 }
 
-func TestRefusedBatch(t *testing.T) {
-	s := open(t, database(t), 0)
-	b := batch("a", 0, 3)
-	b.Messages[1].Verdict = "no such verdict"
-	if err := write(t, s, b); !errors.Is(err, audit.ErrRefused) {
-		t.Errorf("Write of an impossible verdict: %v, want ErrRefused", err)
-	}
-	if err := write(t, s, batch("b", 0, 3)); err != nil {
-		t.Errorf("the next batch: %v", err)
-	}
-	if got := count(t, s); got != "[3,3]" {
-		t.Errorf("stored %s", got)
-	}
-}
-
 func TestNodesThatStartAtOnce(t *testing.T) {
 	dsn := database(t)
 	var nodes sync.WaitGroup

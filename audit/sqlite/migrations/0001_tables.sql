@@ -13,7 +13,7 @@ CREATE TABLE audit_messages (
   "offset"     INTEGER NOT NULL,
   size         INTEGER NOT NULL,
   deliveries   INTEGER NOT NULL,
-  verdict      TEXT    NOT NULL,
+  verdict      TEXT    NOT NULL CHECK (verdict IN ('allow', 'modify', 'drop')),
   content_type TEXT    NOT NULL,
   payload      BLOB    NOT NULL, -- Text when it is valid UTF-8, otherwise a blob.
   tags         JSON TEXT NOT NULL
@@ -53,7 +53,7 @@ CREATE TABLE audit_decisions (
   hook        TEXT    NOT NULL,
   plugin      TEXT    NOT NULL,
   plugin_hash TEXT    NOT NULL,
-  verdict     TEXT    NOT NULL,
+  verdict     TEXT    NOT NULL CHECK (verdict IN ('allow', 'modify', 'drop', 'reject', 'error', 'timeout')),
   reason      TEXT    NOT NULL,
   user        TEXT    NOT NULL,
   session     TEXT    NOT NULL,
