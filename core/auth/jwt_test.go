@@ -1,0 +1,416 @@
+package auth_test
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/zenconn/server/core"
+	"github.com/zenconn/server/core/auth"
+	"github.com/zenconn/server/core/config"
+)
+
+const secret = "0123456789abcdef0123456789abcdef"
+
+var methods = map[string]jwt.SigningMethod{
+	"HS256": jwt.SigningMethodHS256, "HS384": jwt.SigningMethodHS384, "HS512": jwt.SigningMethodHS512,
+	"RS256": jwt.SigningMethodRS256, "RS384": jwt.SigningMethodRS384, "RS512": jwt.SigningMethodRS512,
+	"PS256": jwt.SigningMethodPS256, "PS384": jwt.SigningMethodPS384, "PS512": jwt.SigningMethodPS512,
+	"ES256": jwt.SigningMethodES256, "ES384": jwt.SigningMethodES384, "ES512": jwt.SigningMethodES512,
+	"EdDSA": jwt.SigningMethodEdDSA,
+}
+
+func newJWT(t *testing.T, cfg config.JWT) *auth.JWT {
+	t.Helper()
+	j, err := auth.NewJWT(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
+// sign makes a token of any JSON.
+func sign(t *testing.T, method string, key any, claims string) string {
+	t.Helper()
+	return signHeader(t, method, key, `{"alg":"`+method+`","typ":"JWT"}`, claims)
+}
+
+func signHeader(t *testing.T, method string, key any, header, claims string) string {
+	t.Helper()
+	text := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(claims))
+	signature, err := methods[method].Sign(text, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text + "." + base64.RawURLEncoding.EncodeToString(signature)
+}
+
+func hs256(t *testing.T, claims string) string {
+	t.Helper()
+	return sign(t, "HS256", []byte(secret), claims)
+}
+
+// marshal writes claims as JSON.
+func marshal(t *testing.T, claims map[string]any) string {
+	t.Helper()
+	b, err := json.Marshal(claims)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// in returns the Unix time some seconds from now.
+func in(seconds int64) int64 { return time.Now().Unix() + seconds }
+
+func publicPEM(t *testing.T, key crypto.Signer) string {
+	t.Helper()
+	der, err := x509.MarshalPKIXPublicKey(key.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+}
+
+func rsaKey(t *testing.T, bits int) *rsa.PrivateKey {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, bits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func ecdsaKey(t *testing.T, curve elliptic.Curve) *ecdsa.PrivateKey {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(curve, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func ed25519Key(t *testing.T) ed25519.PrivateKey {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// Every key accepts its own algorithms and none besides.
+func TestAlgorithms(t *testing.T) {
+	rsa1, p256, p384, p521, ed := rsaKey(t, 2048), ecdsaKey(t, elliptic.P256()), ecdsaKey(t, elliptic.P384()), ecdsaKey(t, elliptic.P521()),
+		ed25519Key(t)
+	signers := map[string]any{
+		"HS256": []byte(secret), "HS384": []byte(secret), "HS512": []byte(secret),
+		"RS256": rsa1, "RS384": rsa1, "RS512": rsa1, "PS256": rsa1, "PS384": rsa1, "PS512": rsa1,
+		"ES256": p256, "ES384": p384, "ES512": p521, "EdDSA": ed,
+	}
+	for name, test := range map[string]struct {
+		cfg    config.JWT
+		accept string
+	}{
+		"HMAC":           {config.JWT{HMACSecret: secret}, "HS256 HS384 HS512"},
+		"RSA":            {config.JWT{PublicKey: publicPEM(t, rsa1)}, "RS256 RS384 RS512 PS256 PS384 PS512"},
+		"P-256":          {config.JWT{PublicKey: publicPEM(t, p256)}, "ES256"},
+		"P-384":          {config.JWT{PublicKey: publicPEM(t, p384)}, "ES384"},
+		"P-521":          {config.JWT{PublicKey: publicPEM(t, p521)}, "ES512"},
+		"Ed25519":        {config.JWT{PublicKey: publicPEM(t, ed)}, "EdDSA"},
+		"HMAC and P-256": {config.JWT{HMACSecret: secret, PublicKey: publicPEM(t, p256)}, "HS256 HS384 HS512 ES256"},
+		"HMAC and RSA": {
+			config.JWT{HMACSecret: secret, PublicKey: publicPEM(t, rsa1)},
+			"HS256 HS384 HS512 RS256 RS384 RS512 PS256 PS384 PS512",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			j := newJWT(t, test.cfg)
+			for method, key := range signers {
+				token := sign(t, method, key, `{"sub":"alice","channel":""}`)
+				got, err := j.Connect(token)
+				if accept := strings.Contains(test.accept, method); accept && (err != nil || got.User != "alice") {
+					t.Errorf("%s: %+v, %v", method, got, err)
+				} else if !accept && !errors.Is(err, auth.ErrInvalidToken) {
+					t.Errorf("%s was accepted: %+v, %v", method, got, err)
+				}
+			}
+		})
+	}
+}
+
+// Whoever knows the public key, as everybody may, cannot sign with it.
+func TestPublicKeyAsSecret(t *testing.T) {
+	for name, key := range map[string]crypto.Signer{
+		"RSA": rsaKey(t, 2048), "ECDSA": ecdsaKey(t, elliptic.P256()), "Ed25519": ed25519Key(t),
+	} {
+		text := publicPEM(t, key)
+		der, err := x509.MarshalPKIXPublicKey(key.Public())
+		if err != nil {
+			t.Fatal(err)
+		}
+		forgeries := [][]byte{[]byte(text), []byte(strings.TrimSpace(text)), der}
+		if raw, ok := key.Public().(ed25519.PublicKey); ok {
+			forgeries = append(forgeries, raw)
+		}
+		for with, cfg := range map[string]config.JWT{"alone": {PublicKey: text}, "beside a secret": {PublicKey: text, HMACSecret: secret}} {
+			j := newJWT(t, cfg)
+			for i, forged := range forgeries {
+				for _, method := range []string{"HS256", "HS384", "HS512"} {
+					_, err := j.Connect(sign(t, method, forged, `{"sub":"admin"}`))
+					if !errors.Is(err, auth.ErrInvalidToken) {
+						t.Errorf("%s %s: forgery %d with %s: %v", name, with, i, method, err)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	j := newJWT(t, config.JWT{HMACSecret: secret, Audience: "game", Issuer: "shop", Leeway: 10 * time.Second, RequireExpiry: true})
+	// A token that is accepted, and what each case changes in it.
+	good := func(changes ...any) string {
+		claims := map[string]any{"sub": "alice", "exp": in(60), "iat": in(0), "nbf": in(0), "aud": "game", "iss": "shop"}
+		for i := 0; i < len(changes); i += 2 {
+			name, _ := changes[i].(string)
+			if claims[name] = changes[i+1]; claims[name] == nil {
+				delete(claims, name)
+			}
+		}
+		return marshal(t, claims)
+	}
+	unsigned := func(header, claims string) string {
+		return base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(claims)) + "."
+	}
+	parts := strings.Split(hs256(t, good()), ".")
+	admin := base64.RawURLEncoding.EncodeToString([]byte(good("sub", "admin")))
+
+	for name, token := range map[string]string{
+		"good":                      hs256(t, good()),
+		"good, audience in a list":  hs256(t, good("aud", []string{"other", "game"})),
+		"good, clock ahead":         hs256(t, good("iat", in(8), "nbf", in(8))),
+		"good, just expired":        hs256(t, good("exp", in(-5))),
+		"good, fractions":           hs256(t, good("exp", float64(in(60))+0.5)),
+		"good, without iat and nbf": hs256(t, good("iat", nil, "nbf", nil)),
+		"good, anonymous":           hs256(t, good("sub", nil)),
+		"good, more claims":         hs256(t, good("jti", "1", "meta", map[string]any{"a": 1}, "name", "Alice")),
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := j.Connect(token); err != nil {
+				t.Errorf("refused: %v", err)
+			}
+		})
+	}
+	for name, test := range map[string]struct {
+		token string
+		want  error
+	}{
+		"empty":                     {"", jwt.ErrTokenMalformed},
+		"no token":                  {"nonsense", jwt.ErrTokenMalformed},
+		"two parts":                 {parts[0] + "." + parts[1], jwt.ErrTokenMalformed},
+		"four parts":                {strings.Join(parts, ".") + ".x", jwt.ErrTokenMalformed},
+		"only dots":                 {"..", jwt.ErrTokenMalformed},
+		"no base64":                 {"{}." + parts[1] + "." + parts[2], jwt.ErrTokenMalformed},
+		"padded base64":             {parts[0] + "." + parts[1] + "." + parts[2] + "=", jwt.ErrTokenMalformed},
+		"white space":               {" " + strings.Join(parts, "."), jwt.ErrTokenMalformed},
+		"none":                      {unsigned(`{"alg":"none"}`, good()), jwt.ErrTokenSignatureInvalid},
+		"none in other case":        {unsigned(`{"alg":"nOnE"}`, good()), jwt.ErrTokenUnverifiable},
+		"no algorithm":              {unsigned(`{}`, good()), jwt.ErrTokenUnverifiable},
+		"algorithm is no text":      {unsigned(`{"alg":["HS256"]}`, good()), jwt.ErrTokenUnverifiable},
+		"unknown algorithm":         {unsigned(`{"alg":"HS1"}`, good()), jwt.ErrTokenUnverifiable},
+		"header is no object":       {unsigned(`"HS256"`, good()), jwt.ErrTokenMalformed},
+		"no signature":              {parts[0] + "." + parts[1] + ".", jwt.ErrTokenSignatureInvalid},
+		"other claims":              {parts[0] + "." + admin + "." + parts[2], jwt.ErrTokenSignatureInvalid},
+		"other key":                 {sign(t, "HS256", []byte("another secret of the right size"), good()), jwt.ErrTokenSignatureInvalid},
+		"empty key":                 {sign(t, "HS256", []byte{}, good()), jwt.ErrTokenSignatureInvalid},
+		"signed as another":         {signHeader(t, "HS256", []byte(secret), `{"alg":"HS512"}`, good()), jwt.ErrTokenSignatureInvalid},
+		"critical extension":        {signHeader(t, "HS256", []byte(secret), `{"alg":"HS256","crit":["b64"],"b64":false}`, good()), jwt.ErrTokenUnverifiable},
+		"wrong audience":            {hs256(t, good("aud", "other")), jwt.ErrTokenInvalidAudience},
+		"wrong audiences":           {hs256(t, good("aud", []string{"other", "Game"})), jwt.ErrTokenInvalidAudience},
+		"no audience":               {hs256(t, good("aud", nil)), jwt.ErrTokenRequiredClaimMissing},
+		"empty audience":            {hs256(t, good("aud", []string{})), jwt.ErrTokenRequiredClaimMissing},
+		"wrong issuer":              {hs256(t, good("iss", "Shop")), jwt.ErrTokenInvalidIssuer},
+		"no issuer":                 {hs256(t, good("iss", nil)), jwt.ErrTokenRequiredClaimMissing},
+		"not valid yet":             {hs256(t, good("nbf", in(30))), jwt.ErrTokenNotValidYet},
+		"issued in the future":      {hs256(t, good("iat", in(30))), jwt.ErrTokenUsedBeforeIssued},
+		"no expiry":                 {hs256(t, good("exp", nil)), jwt.ErrTokenRequiredClaimMissing},
+		"expired":                   {hs256(t, good("exp", in(-30))), core.ErrTokenExpired},
+		"expired for ever":          {hs256(t, good("exp", -1)), core.ErrTokenExpired},
+		"expired, also elsewhere":   {hs256(t, good("exp", in(-30), "aud", "other")), jwt.ErrTokenInvalidAudience},
+		"expired, also forged":      {sign(t, "HS256", []byte("another secret of the right size"), good("exp", in(-30))), jwt.ErrTokenSignatureInvalid},
+		"expired, also not yet":     {hs256(t, good("exp", in(-30), "nbf", in(30))), jwt.ErrTokenNotValidYet},
+		"expired, for a channel":    {hs256(t, good("exp", in(-30), "channel", "a")), auth.ErrInvalidToken},
+		"subscription token":        {hs256(t, good("channel", "chat:a")), auth.ErrInvalidToken},
+		"claims are null":           {hs256(t, `null`), auth.ErrInvalidToken},
+		"claims are a list":         {hs256(t, `[]`), auth.ErrInvalidToken},
+		"claims are no JSON":        {hs256(t, `{"sub":`), auth.ErrInvalidToken},
+		"claims twice":              {hs256(t, good()+good()), auth.ErrInvalidToken},
+		"user is a number":          {hs256(t, good("sub", 7)), auth.ErrInvalidToken},
+		"expiry is a text":          {hs256(t, good("exp", "tomorrow")), auth.ErrInvalidToken},
+		"expire_at is a text":       {hs256(t, good("expire_at", "tomorrow")), auth.ErrInvalidToken},
+		"channels is a text":        {hs256(t, good("channels", "a")), auth.ErrInvalidToken},
+		"b64info is no base64":      {hs256(t, good("b64info", "{}")), auth.ErrInvalidToken},
+		"b64info is no JSON":        {hs256(t, good("b64info", "aGVsbG8=")), auth.ErrInvalidToken},
+		"info is no UTF-8":          {hs256(t, strings.Replace(good("info", "@"), "@", "\xff", 1)), auth.ErrInvalidToken},
+		"data of a sub is no UTF-8": {hs256(t, strings.Replace(good("subs", map[string]any{"a": map[string]any{"data": "@"}}), "@", "\xff", 1)), auth.ErrInvalidToken},
+		"unknown permission":        {hs256(t, good("caps", []any{map[string]any{"channels": []string{"a"}, "allow": []string{"root"}}})), auth.ErrInvalidToken},
+		"unknown match":             {hs256(t, good("caps", []any{map[string]any{"match": "glob"}})), auth.ErrInvalidToken},
+		"bad pattern":               {hs256(t, good("caps", []any{map[string]any{"channels": []string{"("}, "match": "regex"}})), auth.ErrInvalidToken},
+		"too long":                  {hs256(t, good("info", strings.Repeat("x", 13<<10))), auth.ErrInvalidToken},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := j.Connect(test.token)
+			if !errors.Is(err, test.want) {
+				t.Fatalf("got %+v, %v; want %v", got, err, test.want)
+			}
+			if expired := test.want == core.ErrTokenExpired; errors.Is(err, core.ErrTokenExpired) != expired || errors.Is(err, auth.ErrInvalidToken) == expired {
+				t.Errorf("a bad token must not pass for an expired one, nor the other way round: %v", err)
+			}
+			if got.User != "" || got.Subs != nil || got.Grants != nil {
+				t.Errorf("refused and yet %+v", got)
+			}
+			for _, part := range append(strings.Split(test.token, "."), secret, test.token) {
+				if len(part) > 2 && strings.Contains(err.Error(), part) {
+					t.Errorf("the error shows a part of the token or the key: %v", err)
+				}
+			}
+		})
+	}
+}
+
+func TestLengthLimit(t *testing.T) {
+	j := newJWT(t, config.JWT{HMACSecret: secret})
+	longest := ""
+	for n := 12100; len(longest) <= 16<<10; n++ {
+		token := hs256(t, `{"sub":"`+strings.Repeat("x", n)+`"}`)
+		if _, err := j.Connect(token); (err == nil) != (len(token) <= 16<<10) {
+			t.Fatalf("%d bytes: %v", len(token), err)
+		}
+		longest = token
+	}
+}
+
+func TestExpiryOptional(t *testing.T) {
+	j := newJWT(t, config.JWT{HMACSecret: secret, Leeway: 10 * time.Second})
+	far := in(1 << 40)
+	for name, test := range map[string]struct {
+		claims   map[string]any
+		from, to int64 // Of ExpireAt.
+	}{
+		"no expiry":                    {map[string]any{}, 0, 0},
+		"expiry":                       {map[string]any{"exp": in(60)}, in(60), in(60)},
+		"expiry within the leeway":     {map[string]any{"exp": in(-5)}, in(1), in(3)},
+		"expire_at":                    {map[string]any{"exp": in(60), "expire_at": in(600)}, in(600), in(600)},
+		"expire_at alone":              {map[string]any{"expire_at": in(600)}, in(600), in(600)},
+		"expire_at before the token's": {map[string]any{"exp": in(60), "expire_at": in(5)}, in(5), in(5)},
+		"expire_at never":              {map[string]any{"exp": in(60), "expire_at": 0}, 0, 0},
+		"expire_at negative":           {map[string]any{"exp": in(60), "expire_at": -1}, 0, 0},
+		"expire_at null":               {map[string]any{"exp": in(60), "expire_at": nil}, in(60), in(60)},
+		"expiry in the far future":     {map[string]any{"exp": far}, in(1 << 30), in(1 << 31)},
+		"expire_at in the far future":  {map[string]any{"expire_at": far}, in(1 << 30), in(1 << 31)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := j.Connect(hs256(t, marshal(t, test.claims)))
+			if err != nil || got.ExpireAt < test.from || got.ExpireAt > test.to {
+				t.Errorf("connect: got %d, %v, want %d to %d", got.ExpireAt, err, test.from, test.to)
+			}
+			test.claims["channel"] = "a"
+			opts, err := j.Subscribe(hs256(t, marshal(t, test.claims)), "", "1", "a")
+			if err != nil || opts.ExpireAt < test.from || opts.ExpireAt > test.to {
+				t.Errorf("subscribe: got %d, %v, want %d to %d", opts.ExpireAt, err, test.from, test.to)
+			}
+		})
+	}
+}
+
+func TestNewJWTRefuses(t *testing.T) {
+	key := rsaKey(t, 2048)
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := func(kind string, der []byte) string {
+		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
+	}
+	good := publicPEM(t, key)
+	for name, test := range map[string]struct {
+		cfg  config.JWT
+		want string
+	}{
+		"no key":                         {config.JWT{}, "set hmac_secret or public_key"},
+		"public key as secret":           {config.JWT{HMACSecret: good}, "hmac_secret is a PEM key"},
+		"missing file":                   {config.JWT{PublicKey: filepath.Join(t.TempDir(), "geheim")}, "no such file"},
+		"directory":                      {config.JWT{PublicKey: t.TempDir()}, "no file that can be read"},
+		"damaged PEM":                    {config.JWT{PublicKey: "-----BEGIN PUBLIC KEY-----\ngeheim"}, "no PEM block, or a damaged one"},
+		"damaged key":                    {config.JWT{PublicKey: block("PUBLIC KEY", []byte("geheim"))}, "public_key: "},
+		"two keys":                       {config.JWT{PublicKey: good + good}, "more than one PEM block"},
+		"private key":                    {config.JWT{PublicKey: block("PRIVATE KEY", private)}, "is a private key"},
+		"RSA private key":                {config.JWT{PublicKey: block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(key))}, "is a private key"},
+		"certificate":                    {config.JWT{PublicKey: block("CERTIFICATE", []byte("geheim"))}, `is a "CERTIFICATE"`},
+		"short RSA key":                  {config.JWT{PublicKey: block("PUBLIC KEY", shortRSA)}, "RSA key of 1024 bits: want at least 2048"},
+		"P-224":                          {config.JWT{PublicKey: publicPEM(t, ecdsaKey(t, elliptic.P224()))}, "on the curve P-224"},
+		"a key that signs nothing":       {config.JWT{PublicKey: block("PUBLIC KEY", x25519)}, "signs no tokens"},
+		"a bad key beside a good secret": {config.JWT{HMACSecret: secret, PublicKey: "-----BEGIN x"}, "no PEM block"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := auth.NewJWT(test.cfg)
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Fatalf("got %v, want %q", err, test.want)
+			}
+			for _, content := range []string{"geheim", secret, strings.Split(good, "\n")[1]} {
+				if strings.Contains(err.Error(), content) {
+					t.Errorf("the error shows a key: %v", err)
+				}
+			}
+		})
+	}
+}
+
+// Keys this Go no longer makes, or for which it has no signature: RSA of 1024 bits (openssl genrsa 1024), X25519 (all zero but one).
+var shortRSA, x25519 = must(base64.StdEncoding.DecodeString("MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDnGSGdVHleO0vwWWU/CT4bphP/ur8M+17hUjspumro3DMfmhZ+K4H589DmpNkL5v/w/5RLMMWCyHdgqwuoKnb3RwAQr0Lc1D5JXnmnvOz/wbhI+hXo5HAY3ZjwmCBAzT970ZlO10CFeGI7dU7e/Fc5ygMt+IdZF6VzaKJf1Sl80QIDAQAB")),
+	must(base64.StdEncoding.DecodeString("MCowBQYDK2VuAyEACQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="))
+
+func must(b []byte, err error) []byte {
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+func TestPublicKeyForms(t *testing.T) {
+	key := rsaKey(t, 2048)
+	file := filepath.Join(t.TempDir(), "public.pem")
+	if err := os.WriteFile(file, []byte("A comment.\n"+publicPEM(t, key)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	token := sign(t, "RS256", key, `{"sub":"alice"}`)
+	for name, text := range map[string]string{
+		"PEM text":  publicPEM(t, key),
+		"file":      file,
+		"PKCS #1":   string(pem.EncodeToMemory(&pem.Block{Type: "RSA PUBLIC KEY", Bytes: x509.MarshalPKCS1PublicKey(&key.PublicKey)})),
+		"CRLF":      strings.ReplaceAll(publicPEM(t, key), "\n", "\r\n"),
+		"no ending": strings.TrimSpace(publicPEM(t, key)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got, err := newJWT(t, config.JWT{PublicKey: text}).Connect(token); err != nil || got.User != "alice" {
+				t.Errorf("got %+v, %v", got, err)
+			}
+		})
+	}
+}
