@@ -74,7 +74,7 @@ export function showStatus({ state, attempt }) {
   const words = {
     connecting: 'Connecting…',
     online: 'Online',
-    reconnecting: attempt > 1 ? `Connection lost. Reconnecting, attempt ${attempt}…` : 'Connection lost. Reconnecting…',
+    reconnecting: attempt > 1 ? `Reconnecting, attempt ${attempt}…` : 'Reconnecting…',
     ended: 'Not connected',
   };
   get('status').textContent = words[state];

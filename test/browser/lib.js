@@ -69,6 +69,9 @@ export function heard(page) {
   ]));
 }
 
+/** Waits until no message is on its way and none failed. */
+export const allSent = (page) => page.locator('#outbox:empty').waitFor({ state: 'attached' });
+
 /** Waits until exactly these people are shown. */
 export async function people(page, names) {
   await page.waitForFunction((wanted) => {

@@ -31,7 +31,7 @@ func Control(t testing.TB, s *Server, p *Proxy) string {
 	}
 	action("/cut", p.Cut)
 	action("/restore", p.Restore)
-	action("/stop", func() { s.Stop() })
+	action("/stop", s.mustStop)
 	action("/kill", s.Kill)
 	action("/run", s.Run)
 	mux.HandleFunc("POST /log", func(w http.ResponseWriter, _ *http.Request) {

@@ -60,7 +60,7 @@ func Start(t testing.TB, o Options) *Server {
 		s.write("zenconn.yaml", o.Config)
 	}
 	t.Cleanup(func() {
-		s.Stop()
+		s.mustStop()
 		if t.Failed() {
 			t.Logf("log of the server at %s:\n%s", s.client, s.Log())
 		}
@@ -148,6 +148,14 @@ func (s *Server) waitReady(p *process) {
 func (s *Server) Stop() int {
 	s.t.Helper()
 	return s.end(os.Interrupt)
+}
+
+// mustStop also fails the test when the server complains at its end, as it does about data races.
+func (s *Server) mustStop() {
+	s.t.Helper()
+	if code := s.Stop(); code != 0 {
+		s.t.Errorf("the server ended with exit code %d:\n%s", code, s.Log())
+	}
 }
 
 // Kill ends the server without giving it a chance to say goodbye.
