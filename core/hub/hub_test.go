@@ -1,0 +1,155 @@
+package hub_test
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/zenconn/server/core"
+	"github.com/zenconn/server/core/channel"
+	"github.com/zenconn/server/core/history"
+	"github.com/zenconn/server/core/hub"
+	"github.com/zenconn/server/core/outbound"
+	"github.com/zenconn/server/core/protocol"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+type noDrops struct{}
+
+func (noDrops) Dropped(outbound.DropReason, int) {}
+
+// sink is a connection that takes everything and gives nothing.
+type sink struct{ net.Conn }
+
+func (sink) Write(p []byte) (int, error)      { return len(p), nil }
+func (sink) Close() error                     { return nil }
+func (sink) SetDeadline(time.Time) error      { return nil }
+func (sink) SetReadDeadline(time.Time) error  { return nil }
+func (sink) SetWriteDeadline(time.Time) error { return nil }
+
+var limits = outbound.Limits{Messages: 1 << 20, Bytes: 1 << 30, WriteTimeout: time.Second}
+
+func newHub() (*hub.Hub, *outbound.Flushers) {
+	flushers := outbound.NewFlushers(1)
+	return hub.New(history.NewMemory(history.Options{}), flushers), flushers
+}
+
+func newQueue(t testing.TB, f *outbound.Flushers, conn net.Conn) *outbound.Queue {
+	q := outbound.New(conn, protocol.WebSocketJSON, limits, noDrops{}, f, func(core.Disconnect) []byte { return nil })
+	t.Cleanup(q.Destroy)
+	return q
+}
+
+func publication(name string, n int) *core.Publication {
+	return &core.Publication{Channel: name, Data: fmt.Appendf(nil, `{"n":%d}`, n)}
+}
+
+func TestFanOutDoesNotAllocatePerMember(t *testing.T) {
+	cost := func(members int) float64 {
+		h, f := newHub()
+		ns := &channel.Namespace{Name: "default"}
+		for range members {
+			m := h.Join(ns, "news", hub.MemberOptions{Queue: newQueue(t, f, sink{}), Session: core.NewID()})
+			m.Release(0)
+		}
+		pub := publication("news", 1)
+		publish := func() {
+			if out, err := h.Publish(t.Context(), ns, pub, core.ID{}); err != nil || out.Deliveries != members {
+				t.Fatalf("%+v, %v", out, err)
+			}
+		}
+		for range 300 { // The queues' lists, which nobody empties here, have grown then.
+			publish()
+		}
+		return testing.AllocsPerRun(200, publish)
+	}
+	few, many := cost(8), cost(800)
+	if many > few+8 { // Lists that double now and then, over 800 members.
+		t.Errorf("%v allocations for 800 members, %v for 8", many, few)
+	}
+}
+
+func TestMembershipUnderRace(t *testing.T) {
+	h, f := newHub()
+	ns := &channel.Namespace{Name: "default", Presence: true, HistorySize: 10}
+	var wg sync.WaitGroup
+	for k := range 8 {
+		wg.Go(func() {
+			q := newQueue(t, f, sink{})
+			for i := range 300 {
+				name := fmt.Sprintf("c%d", i%5)
+				m := h.Join(ns, name, hub.MemberOptions{Queue: q, Session: core.NewID(), Presence: true})
+				if _, err := h.Publish(t.Context(), ns, publication(name, k), core.ID{}); err != nil {
+					t.Error(err)
+				}
+				m.Release(0)
+				h.AnnounceJoin(name, m.Info())
+				h.Members(name)
+				if !h.Leave(m) {
+					t.Error("a member could not leave")
+				}
+				if h.Leave(m) {
+					t.Error("a member left twice")
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if channels, members := h.Counts(); channels != 0 || members != 0 {
+		t.Errorf("%d channels and %d members are left", channels, members)
+	}
+}
+
+func TestTooMuchWhileJoining(t *testing.T) {
+	h, f := newHub()
+	ns := &channel.Namespace{Name: "default"}
+	m := h.Join(ns, "news", hub.MemberOptions{Queue: newQueue(t, f, sink{}), Session: core.NewID()})
+	for i := range 1025 {
+		if _, err := h.Publish(t.Context(), ns, publication("news", i), core.ID{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if m.Release(0) {
+		t.Error("Release did not tell that publications were lost")
+	}
+}
+
+// BenchmarkFanOut is one publication to 1,000 members on real sockets: encode, queue, flush.
+func BenchmarkFanOut(b *testing.B) {
+	h, f := newHub()
+	ns := &channel.Namespace{Name: "default"}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer l.Close()
+	const members = 1000
+	for range members {
+		peer, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			b.Fatal(err)
+		}
+		server, err := l.Accept()
+		if err != nil {
+			b.Fatal(err)
+		}
+		go func() { _, _ = io.Copy(io.Discard, peer) }()
+		b.Cleanup(func() { peer.Close() })
+		h.Join(ns, "news", hub.MemberOptions{Queue: newQueue(b, f, server), Session: core.NewID()}).Release(0)
+	}
+	go f.Run(b.Context())
+	pub := publication("news", 1)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := h.Publish(b.Context(), ns, pub, core.ID{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/members, "ns/delivery")
+}
