@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -44,10 +45,8 @@ func (g Grants) Allow(p Permission, channel string) bool {
 }
 
 func (g *Grant) matches(channel string) bool {
-	for _, name := range g.channels {
-		if name == channel {
-			return true
-		}
+	if slices.Contains(g.channels, channel) {
+		return true
 	}
 	for _, pattern := range g.patterns {
 		if pattern.MatchString(channel) {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -65,8 +66,8 @@ func (p *parts) onClose(f func() error) { p.closers = append(p.closers, f) }
 
 func (p *parts) close() error {
 	var all []error
-	for i := len(p.closers) - 1; i >= 0; i-- {
-		all = append(all, p.closers[i]())
+	for _, f := range slices.Backward(p.closers) {
+		all = append(all, f())
 	}
 	p.closers = nil
 	return errors.Join(all...)

@@ -83,6 +83,8 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	err := errors.Join(server.Shutdown(end), server.Close())
-	<-failed
+	if ended := <-failed; !errors.Is(ended, http.ErrServerClosed) {
+		err = errors.Join(err, ended)
+	}
 	return err
 }

@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -81,7 +81,7 @@ func start(t *testing.T, c *config.Config, links ...hooks.Link) *running {
 	w, err := worker.New(worker.Options{
 		Config: c, Node: "test", Version: "test", Started: time.Now(), Hooks: hooks.NewChain(links, nil), Recorder: r.audit,
 		Metrics: metrics.New(r.registry), Registry: r.registry, Wrap: func(h http.Handler) http.Handler { return h },
-		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -122,7 +122,7 @@ func (c *client) OnMessage(_ *gws.Conn, m *gws.Message) {
 }
 
 func (c *client) OnClose(_ *gws.Conn, err error) {
-	if e, ok := err.(*gws.CloseError); ok {
+	if e, ok := errors.AsType[*gws.CloseError](err); ok {
 		c.closed <- &gws.CloseError{Code: e.Code, Reason: bytes.Clone(e.Reason)}
 	} else {
 		c.closed <- nil

@@ -127,12 +127,13 @@ func (w *Worker) Run(ctx context.Context, listener net.Listener) error {
 	go func() { failed <- w.server.Serve(listener) }()
 	select {
 	case err := <-failed:
-		w.drain()
-		return fmt.Errorf("client listener: %w", err)
+		return errors.Join(fmt.Errorf("client listener: %w", err), w.drain())
 	case <-ctx.Done():
 	}
 	err := w.drain()
-	<-failed // http.ErrServerClosed: drain has closed the server.
+	if ended := <-failed; !errors.Is(ended, http.ErrServerClosed) {
+		err = errors.Join(err, ended)
+	}
 	return err
 }
 
