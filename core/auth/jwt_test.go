@@ -154,7 +154,7 @@ func TestAlgorithms(t *testing.T) {
 	}
 }
 
-// Whoever knows the public key, as everybody may, cannot sign with it.
+// Whoever knows the public key, as everybody may, cannot sign with it, nor with the secret that is not configured.
 func TestPublicKeyAsSecret(t *testing.T) {
 	for name, key := range map[string]crypto.Signer{
 		"RSA": rsaKey(t, 2048), "ECDSA": ecdsaKey(t, elliptic.P256()), "Ed25519": ed25519Key(t),
@@ -164,7 +164,7 @@ func TestPublicKeyAsSecret(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		forgeries := [][]byte{[]byte(text), []byte(strings.TrimSpace(text)), der}
+		forgeries := [][]byte{[]byte(text), []byte(strings.TrimSpace(text)), der, {}}
 		if raw, ok := key.Public().(ed25519.PublicKey); ok {
 			forgeries = append(forgeries, raw)
 		}
@@ -228,6 +228,7 @@ func TestRefusals(t *testing.T) {
 		"only dots":                 {"..", jwt.ErrTokenMalformed},
 		"no base64":                 {"{}." + parts[1] + "." + parts[2], jwt.ErrTokenMalformed},
 		"padded base64":             {parts[0] + "." + parts[1] + "." + parts[2] + "=", jwt.ErrTokenMalformed},
+		"loose base64":              {loose(strings.Join(parts, ".")), jwt.ErrTokenMalformed},
 		"white space":               {" " + strings.Join(parts, "."), jwt.ErrTokenMalformed},
 		"none":                      {unsigned(`{"alg":"none"}`, good()), jwt.ErrTokenSignatureInvalid},
 		"none in other case":        {unsigned(`{"alg":"nOnE"}`, good()), jwt.ErrTokenUnverifiable},
@@ -292,6 +293,13 @@ func TestRefusals(t *testing.T) {
 			}
 		})
 	}
+}
+
+// loose returns another text with the same signature for who decodes sloppily: the last character of 43 holds two bits too many.
+func loose(token string) string {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	last := len(token) - 1
+	return token[:last] + string(alphabet[strings.IndexByte(alphabet, token[last])+1])
 }
 
 func TestLengthLimit(t *testing.T) {

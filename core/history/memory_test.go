@@ -259,6 +259,24 @@ func TestLimitsChange(t *testing.T) {
 	})
 }
 
+func TestLoweredLimitFreesMemory(t *testing.T) {
+	const size = 1 << 16
+	s := history.NewMemory(history.Options{})
+	before := heap()
+	pub := &core.Publication{}
+	for range size {
+		if _, err := s.Append(t.Context(), "a", pub, history.Limits{Size: size}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	full := heap()
+	publish(t, s, "a", 1, history.Limits{Size: 1})
+	if after := heap(); after > before+(full-before)/10 {
+		t.Errorf("empty %d bytes, full %d, then with one entry %d", before, full, after)
+	}
+	runtime.KeepAlive(s)
+}
+
 func TestExpiry(t *testing.T) {
 	for name, run := range map[string]bool{"swept": true, "not swept": false} {
 		t.Run(name, func(t *testing.T) {
