@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strings"
 )
@@ -78,6 +79,11 @@ func NewGrant(channels []string, match string, allow []string) (Grant, error) {
 	for _, c := range channels {
 		if match == "wildcard" {
 			c = strings.ReplaceAll(regexp.QuoteMeta(c), `\*`, `.*`)
+		}
+		// Alone first: a)|(b makes sense only within the parentheses, and there escapes the anchors.
+		_, err := syntax.Parse(c, syntax.Perl)
+		if err != nil {
+			return Grant{}, fmt.Errorf("channel pattern %q: %w", c, err)
 		}
 		re, err := regexp.Compile(`(?s)\A(?:` + c + `)\z`)
 		if err != nil {
