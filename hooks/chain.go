@@ -168,7 +168,7 @@ func ask[E any](ctx context.Context, c *Chain, rules *rules[E], seats []seat[E],
 			answer = s.meaningOfFault()
 			fault = fmt.Errorf("plugin %s: on_%s: %w", s.Plugin.Name(), rules.hook, fault)
 		}
-		if c.observer != nil && (answer.Verdict != Pass || fault != nil) {
+		if c.observer != nil && (answer.Verdict != Pass || answer.Modified || fault != nil) {
 			d := Decision{Hook: rules.hook, Plugin: s.Plugin.Name(), Hash: s.hash, Verdict: answer.Verdict, Modified: answer.Modified,
 				Code: answer.Code, Reason: answer.Reason, Fault: fault, Duration: time.Since(start)}
 			d.Client, d.Channel, d.Message = rules.describe(event)

@@ -94,7 +94,7 @@ type Decision struct {
 	Message core.ID // For publish.
 }
 
-// Observer is told of every decision but Pass, on the goroutine that asked: it must not block or keep the Decision's pointers.
+// Observer is told of every decision but a Pass that changed nothing, on the goroutine that asked: it must not block or keep the Decision's pointers.
 type Observer interface {
 	Decided(d Decision)
 }

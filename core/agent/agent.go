@@ -267,13 +267,13 @@ func (a *Agent) announce(p *parts) {
 	if c.Demo {
 		a.log.Warn("demo mode: everybody on this machine may connect under any name; nobody else can")
 	}
+	if dir := c.Plugins.Dir; dir != "" {
+		a.log.Info("plugins are read from", "dir", absolute(dir), "loaded", len(p.chain.Plugins()))
+	}
 	for _, plugin := range p.chain.Plugins() {
 		a.log.Info("plugin", "name", plugin.Name, "version", plugin.Hash[:12], "hooks", plugin.Hooks)
 	}
-	data, err := filepath.Abs(c.Data)
-	if err != nil {
-		data = c.Data
-	}
+	data := absolute(c.Data)
 	for _, path := range c.Client.WebSocket.Paths {
 		a.log.Info("clients connect to", "url", "ws"+base[len("http"):]+path)
 	}
@@ -289,6 +289,14 @@ func (a *Agent) announce(p *parts) {
 	a.log.Info("data is kept in", "dir", data)
 	a.log.Info("audit is kept in", "store", store.Describe(c.Audit, data), "ask", `zenconn audit query "SELECT * FROM audit_messages"`)
 	a.log.Info("ready", "version", a.version, "node", a.node)
+}
+
+// absolute names a directory so that it can be found from anywhere.
+func absolute(dir string) string {
+	if abs, err := filepath.Abs(dir); err == nil {
+		return abs
+	}
+	return dir
 }
 
 func dirOrBuiltIn(dir string) string {

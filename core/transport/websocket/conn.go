@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -94,7 +95,8 @@ func (events) OnPong(*gws.Conn, []byte) {}
 func (events) OnClose(socket *gws.Conn, err error) {
 	c := of(socket)
 	if closing, ok := errors.AsType[*gws.CloseError](err); ok {
-		c.session.End(core.Disconnect{Code: uint32(closing.Code), Reason: "closed by client"}, true)
+		code := cmp.Or(uint32(closing.Code), 1005) // No code in the frame (RFC 6455 §7.1.5).
+		c.session.End(core.Disconnect{Code: code, Reason: "closed by client"}, true)
 		return
 	}
 	if status, ok := err.(interface{ Uint16() uint16 }); ok { // A violation of RFC 6455, with the code gws answered.
