@@ -280,7 +280,8 @@ func TestRefusals(t *testing.T) {
 			if !errors.Is(err, test.want) {
 				t.Fatalf("got %+v, %v; want %v", got, err, test.want)
 			}
-			if expired := test.want == core.ErrTokenExpired; errors.Is(err, core.ErrTokenExpired) != expired || errors.Is(err, auth.ErrInvalidToken) == expired {
+			expired := errors.Is(test.want, core.ErrTokenExpired)
+			if errors.Is(err, core.ErrTokenExpired) != expired || errors.Is(err, auth.ErrInvalidToken) == expired {
 				t.Errorf("a bad token must not pass for an expired one, nor the other way round: %v", err)
 			}
 			if got.User != "" || got.Subs != nil || got.Grants != nil {

@@ -13,8 +13,7 @@ import (
 var ErrNoSecret = errors.New("no hmac_secret to sign with")
 
 // Sign makes a token for development that NewJWT with the same configuration accepts: signed with HS256, issued now, expiring
-// after ttl (0: never), with the required audience and issuer. The claims get these
-// fields.
+// after ttl (0: never), with the required audience and issuer. It writes these fields into claims.
 func Sign(cfg config.JWT, claims Claims, ttl time.Duration) (string, error) {
 	if cfg.HMACSecret == "" {
 		return "", ErrNoSecret

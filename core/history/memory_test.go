@@ -1,7 +1,6 @@
 package history_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -283,7 +282,7 @@ func TestExpiry(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := history.NewMemory(history.Options{})
 				if run {
-					defer start(t, s)()
+					start(t, s)
 				}
 				limits := history.Limits{Size: 10, TTL: time.Minute}
 				at := publish(t, s, "a", 2, limits)
@@ -317,19 +316,19 @@ func TestExpiry(t *testing.T) {
 // pass lets the time of a synctest bubble pass.
 func pass(d time.Duration) { <-time.After(d) }
 
-// start runs the sweeper and returns what stops it.
-func start(t *testing.T, s *history.Memory) (stop func()) {
+// start runs the sweeper until the test ends.
+func start(t *testing.T, s *history.Memory) {
 	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
+	ctx := t.Context() // Ends before the cleanup.
 	wg.Go(func() { s.Run(ctx) })
-	return func() { cancel(); wg.Wait() }
+	t.Cleanup(wg.Wait)
 }
 
 func TestForgetting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := history.NewMemory(history.Options{})
-		defer start(t, s)()
+		start(t, s)
 		published := publish(t, s, "published", 3, hour)
 		empty := position(t, s, "empty")
 		kept := publish(t, s, "kept", 3, history.Limits{Size: 3, TTL: 72 * time.Hour})
@@ -368,7 +367,7 @@ func TestFloodOfNames(t *testing.T) {
 	before := heap()
 	synctest.Test(t, func(t *testing.T) {
 		s := history.NewMemory(history.Options{MetaTTL: time.Minute})
-		defer start(t, s)()
+		start(t, s)
 		kept := position(t, s, "kept")
 		for i := range names {
 			position(t, s, "flood:"+strconv.Itoa(i))
@@ -454,7 +453,7 @@ func TestModel(t *testing.T) {
 // recovery is never wrong.
 func TestConcurrent(t *testing.T) {
 	s := history.NewMemory(history.Options{})
-	defer start(t, s)()
+	start(t, s)
 	var wg sync.WaitGroup
 	for c := range 4 {
 		name := fmt.Sprint("c", c)
