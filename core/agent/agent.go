@@ -170,7 +170,7 @@ func (a *Agent) open(p *parts) error {
 		return err
 	}
 	p.worker, err = worker.New(worker.Options{
-		Config: c, Node: a.node, Version: a.version, Started: a.started, Hooks: p.chain, Recorder: p.recorder,
+		Config: c, Node: a.node, Started: a.started, Hooks: p.chain, Recorder: p.recorder,
 		Metrics: counters, Registry: p.registry, Pages: pages, Wrap: wrap, Log: a.log,
 	})
 	if err != nil {

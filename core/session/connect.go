@@ -39,12 +39,13 @@ func (s *Session) connect(cmd *protocol.Command) error {
 	s.node.Metrics.SessionsOpened.WithLabelValues(s.peer.Transport, s.format.String()).Inc()
 
 	result := &protocol.ConnectResult{
-		Client: s.client.ID, Version: s.node.Version, Data: event.Data, Node: s.node.Name,
+		Client: s.client.ID, Version: serverName, Data: event.Data,
 		Ping: uint32(s.node.Client.Ping.Interval / time.Second), Pong: true,
 	}
 	result.Expires, result.Ttl = ttl(event.ExpireAt, now)
 	joined, err := s.joinAll(event.Subs, req.Subs, result)
 	if err != nil {
+		s.state = refused
 		return err
 	}
 	s.reply(&protocol.Reply{Id: cmd.Id, Connect: result})
@@ -55,6 +56,9 @@ func (s *Session) connect(cmd *protocol.Command) error {
 	s.node.Wheel.add(s, now)
 	return nil
 }
+
+// serverName is all that clients learn about the server's build: versions and host names are nobody's business.
+const serverName = "ZenConn"
 
 func noHeader(string) string { return "" }
 

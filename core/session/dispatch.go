@@ -21,13 +21,16 @@ func next(d *protocol.Decoder, cmd *protocol.Command) (done bool, err error) {
 // handleCommand carries out one command. It reports false when the rest of the frame is not to be heard.
 func (s *Session) handleCommand(cmd *protocol.Command, now time.Time) bool {
 	name, handle := s.route(cmd)
-	if name == "" && cmd.Id == 0 {
-		return true // The answer to a ping; Handle has noted the time.
-	}
-	s.messagesIn.Add(1)
 	if _, ended := s.queue.Ended(); ended {
 		return false
 	}
+	if name == "" && cmd.Id == 0 { // The answer to a ping; Handle has noted the time.
+		if !s.limiter.allow(now) {
+			return s.refuse(0, "pong", core.ErrTooManyRequests)
+		}
+		return true
+	}
+	s.messagesIn.Add(1)
 	if cmd.Id == 0 && cmd.Send == nil {
 		s.Disconnect(core.DisconnectBadRequest.Saying("a command needs an id"))
 		return false

@@ -32,9 +32,8 @@ type Recorder interface {
 
 // Node is what all sessions of one worker share. All fields are set before the first session opens and not changed.
 type Node struct {
-	Name    string // The node's name, in audit and connect replies.
-	Epoch   uint64 // Unix seconds of the node's start.
-	Version string
+	Name  string // The node's name, in the audit.
+	Epoch uint64 // Unix seconds of the node's start.
 
 	Client     config.Client
 	Auth       config.Auth

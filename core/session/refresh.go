@@ -23,7 +23,7 @@ func (s *Session) refresh(cmd *protocol.Command) error {
 	s.mu.Lock()
 	s.expireAt = c.ExpireAt
 	s.mu.Unlock()
-	result := &protocol.RefreshResult{Client: s.client.ID, Version: s.node.Version}
+	result := &protocol.RefreshResult{Client: s.client.ID, Version: serverName}
 	result.Expires, result.Ttl = ttl(c.ExpireAt, time.Now())
 	s.reply(&protocol.Reply{Id: cmd.Id, Refresh: result})
 	return nil

@@ -194,23 +194,29 @@ func (s *Session) complete(j joined) {
 	}
 }
 
-// joinAll makes the server-side subscriptions of a connect. A channel that cannot be joined ends the connect: its owner's token or
-// plugin promised it.
+// joinAll makes the server-side subscriptions of a connect. When one channel cannot be joined the connect fails, because its
+// owner's token or plugin promised it, and none stays joined.
 func (s *Session) joinAll(subs map[string]core.SubscribeOptions, positions map[string]*protocol.SubscribeRequest,
 	result *protocol.ConnectResult,
-) ([]joined, error) {
+) (all []joined, err error) {
+	defer func() {
+		if err != nil {
+			for _, j := range all {
+				s.drop(j.name)
+			}
+		}
+	}()
 	if len(subs) == 0 {
 		return nil, nil
 	}
 	if len(subs) > s.node.Client.Limits.Channels {
 		return nil, core.DisconnectChannelLimit
 	}
-	all := make([]joined, 0, len(subs))
 	result.Subs = make(map[string]*protocol.SubscribeResult, len(subs))
 	for name, opts := range subs {
 		ns, bad := s.node.Namespaces.Resolve(name)
 		if bad != nil {
-			return nil, bad
+			return all, bad
 		}
 		req := positions[name]
 		if req == nil {
@@ -218,7 +224,7 @@ func (s *Session) joinAll(subs map[string]core.SubscribeOptions, positions map[s
 		}
 		j, r, err := s.join(ns, name, opts, req)
 		if err != nil {
-			return nil, err
+			return all, err
 		}
 		result.Subs[name] = r
 		all = append(all, j)

@@ -119,6 +119,13 @@ func TestFloodIsRefusedThenDisconnected(t *testing.T) {
 	flooder.expectClose(3013)
 }
 
+func TestFloodOfEmptyCommandsIsDisconnected(t *testing.T) {
+	r := start(t, open())
+	flooder := r.connect("flooder")
+	flooder.send(strings.Repeat("{}\n", 10_000))
+	flooder.expectClose(3013)
+}
+
 func TestTenThousandSubscriptions(t *testing.T) {
 	c := open()
 	c.Client.Limits.Channels = 10_000

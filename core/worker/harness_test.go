@@ -79,7 +79,7 @@ func start(t *testing.T, c *config.Config, links ...hooks.Link) *running {
 	t.Helper()
 	r := &running{t: t, audit: &recorded{}, registry: prometheus.NewRegistry()}
 	w, err := worker.New(worker.Options{
-		Config: c, Node: "test", Version: "test", Started: time.Now(), Hooks: hooks.NewChain(links, nil), Recorder: r.audit,
+		Config: c, Node: "test", Started: time.Now(), Hooks: hooks.NewChain(links, nil), Recorder: r.audit,
 		Metrics: metrics.New(r.registry), Registry: r.registry, Wrap: func(h http.Handler) http.Handler { return h },
 		Log: slog.New(slog.DiscardHandler),
 	})

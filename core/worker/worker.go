@@ -30,7 +30,6 @@ import (
 type Options struct {
 	Config   *config.Config
 	Node     string // Name of the node.
-	Version  string
 	Started  time.Time
 	Hooks    *hooks.Chain
 	Recorder session.Recorder
@@ -70,7 +69,7 @@ func New(o Options) (*Worker, error) {
 	members := hub.New(store, flushers)
 	w := &Worker{config: c, log: o.Log, history: store, flushers: flushers}
 	w.node = &session.Node{
-		Name: o.Node, Epoch: uint64(o.Started.Unix()), Version: o.Version,
+		Name: o.Node, Epoch: uint64(o.Started.Unix()),
 		Client: c.Client, Auth: c.Auth, Tokens: tokens, Namespaces: namespaces,
 		Hub: members, History: store, Presence: presence.New(members), Hooks: o.Hooks,
 		Recorder: o.Recorder, Metrics: o.Metrics, Log: o.Log,
