@@ -64,7 +64,7 @@ type Limits struct {
 
 // API is the listener for operators.
 type API struct {
-	Addr string `koanf:"addr" doc:"Address of metrics and health; empty: none. Keep it private."`
+	Addr string `koanf:"addr" doc:"Address of metrics and health; empty: none; the same as client.addr: on that listener. Keep it private."`
 }
 
 // Public is what is served to browsers beside the client endpoints.

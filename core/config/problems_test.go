@@ -205,7 +205,6 @@ func TestValidation(t *testing.T) {
 		"client: {addr: localhost}":                                                   `a.yaml:1: client.addr: want host:port or :port, not "localhost"`,
 		"client: {addr: ':99999'}":                                                    `a.yaml:1: client.addr: want host:port or :port, not ":99999"`,
 		"client: {addr: ''}":                                                          `a.yaml:1: client.addr: want host:port or :port, not ""`,
-		"client: {addr: '127.0.0.1:8001'}":                                            "a.yaml:1: client.addr: client.addr and api.addr are both 127.0.0.1:8001",
 		"{demo: true, client: {addr: ':8000'}}":                                       "a.yaml:1: client.addr: the demo mode lets everybody in, so it listens on this machine only: want a loopback address such as 127.0.0.1:8000, not :8000",
 		"{demo: true, api: {addr: '10.0.0.1:1'}}":                                     "a.yaml:1: api.addr: the demo mode lets everybody in, so it listens on this machine only: want a loopback address such as 127.0.0.1:8000, not 10.0.0.1:1",
 		"client: {allowed_origins: [example.com]}":                                    `a.yaml:1: client.allowed_origins: want *, or scheme://host such as https://example.com or https://*.example.com, not "example.com"`,

@@ -66,9 +66,6 @@ func (v *validator) listeners(c *Config) {
 	v.require(c.Data != "", "want a directory", "data")
 	v.require(validAddr(c.Client.Addr), fmt.Sprintf("want host:port or :port, not %q", c.Client.Addr), "client.addr")
 	v.require(c.API.Addr == "" || validAddr(c.API.Addr), fmt.Sprintf("want host:port, :port or nothing, not %q", c.API.Addr), "api.addr")
-	_, port, _ := net.SplitHostPort(c.Client.Addr)
-	v.require(c.Client.Addr != c.API.Addr || port == "0",
-		fmt.Sprintf("client.addr and api.addr are both %s", c.API.Addr), "api.addr", "client.addr")
 	if c.Demo {
 		const only = "the demo mode lets everybody in, so it listens on this machine only: want a loopback address such as 127.0.0.1:8000, not "
 		v.require(loopback(c.Client.Addr), only+c.Client.Addr, "client.addr", "demo")
