@@ -23,7 +23,7 @@ type ConnectClaims struct {
 	Subs     map[string]SubClaims `json:"subs,omitempty"`
 
 	Caps     []Capability `json:"caps,omitempty"`
-	ExpireAt *int64       `json:"expire_at,omitempty"` // Unix seconds at which the connection expires; 0: never; nil: as exp.
+	ExpireAt *int64       `json:"expire_at,omitempty"` // Unix seconds at which the connection expires; 0 or less: never; nil: as exp.
 	Channel  string       `json:"channel,omitempty"`   // Makes it a subscription token: always empty here.
 }
 
@@ -34,7 +34,7 @@ type SubscribeClaims struct {
 
 	Channel  string `json:"channel"`
 	Client   string `json:"client,omitempty"`    // The session the token is for; empty: any of the user's.
-	ExpireAt *int64 `json:"expire_at,omitempty"` // Unix seconds at which the subscription expires; 0: never; nil: as exp.
+	ExpireAt *int64 `json:"expire_at,omitempty"` // Unix seconds at which the subscription expires; 0 or less: never; nil: as exp.
 }
 
 // SubClaims are the options of one subscription.

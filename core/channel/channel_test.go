@@ -2,9 +2,11 @@ package channel_test
 
 import (
 	"errors"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/zenconn/server/core"
 	"github.com/zenconn/server/core/channel"
@@ -91,6 +93,47 @@ func TestResolveRefuses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The longest name that can be configured.
+func TestResolveLongest(t *testing.T) {
+	n := namespaces(t, 255, "chat")
+	longest := "chat:" + strings.Repeat("x", 250)
+	if ns, err := n.Resolve(longest); err != nil || ns.Name != "chat" {
+		t.Errorf("255 bytes: %+v, %v", ns, err)
+	}
+	if ns, err := n.Resolve(longest + "x"); ns != nil || !errors.Is(err, core.ErrBadRequest) {
+		t.Errorf("256 bytes: %+v, %v", ns, err)
+	}
+}
+
+// FuzzResolve states what a resolved name is, in other words than Resolve does.
+func FuzzResolve(f *testing.F) {
+	for _, name := range []string{"", "lobby", "chat:lobby", "chat:", ":", ":a", "$a", "chat:$a", "a\x00", "a\x85", "größer 🎉", "news:a", "default:a"} {
+		f.Add(name)
+	}
+	n, err := channel.New(map[string]config.Namespace{"default": config.DefaultNamespace(), "chat": config.DefaultNamespace()}, 40)
+	if err != nil {
+		f.Fatal(err)
+	}
+	good := regexp.MustCompile(`\A(?s:(chat|default):.+|[^:$][^:]*)\z`)
+	control := regexp.MustCompile(`\p{Cc}`)
+	f.Fuzz(func(t *testing.T, name string) {
+		ns, err := n.Resolve(name)
+		want := len(name) <= 40 && utf8.ValidString(name) && !control.MatchString(name) && good.MatchString(name)
+		if (err == nil) != want || (ns != nil) != want {
+			t.Fatalf("%q: %+v, %v", name, ns, err)
+		}
+		if err != nil {
+			if !errors.Is(err, core.ErrBadRequest) && !errors.Is(err, core.ErrUnknownChannel) {
+				t.Errorf("%q: %v", name, err)
+			}
+			return
+		}
+		if inChat := strings.HasPrefix(name, "chat:"); inChat != (ns.Name == "chat") {
+			t.Errorf("%q is in %s", name, ns.Name)
+		}
+	})
 }
 
 func TestResolveDoesNotAllocate(t *testing.T) {

@@ -438,6 +438,13 @@ func TestModel(t *testing.T) {
 					if got := read(t, s, "a", history.Query{Since: &since, Limit: -1}); !slices.Equal(got, after) {
 						t.Fatalf("read %v since %d, want %v", got, since.Offset, after)
 					}
+					q := history.Query{Since: &since, Limit: r.IntN(5) - 1, Reverse: r.IntN(2) == 0}
+					if since.Offset == 0 {
+						q.Since = nil
+					}
+					if got, want := read(t, s, "a", q), naive(kept, q); !slices.Equal(got, want) {
+						t.Fatalf("read %v of %v for %+v, want %v", got, kept, q, want)
+					}
 					complete := since.Offset <= top && uint64(len(after)) == top-since.Offset
 					got, recovered := recovers(t, s, "a", since)
 					if recovered != complete || complete && !slices.Equal(got, after) {
@@ -447,6 +454,22 @@ func TestModel(t *testing.T) {
 			})
 		})
 	}
+}
+
+// naive answers a query from a list of offsets.
+func naive(kept []uint64, q history.Query) (found []uint64) {
+	for _, offset := range kept {
+		if q.Since == nil || q.Reverse && offset < q.Since.Offset || !q.Reverse && offset > q.Since.Offset {
+			found = append(found, offset)
+		}
+	}
+	if q.Reverse {
+		slices.Reverse(found)
+	}
+	if q.Limit >= 0 && len(found) > q.Limit {
+		found = found[:q.Limit]
+	}
+	return found
 }
 
 // TestConcurrent lets one publisher per channel, readers and the sweeper meet. It is for the race detector, and checks that a
