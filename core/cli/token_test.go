@@ -169,3 +169,12 @@ func TestTokenNobodyAsksFor(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 }
+
+// Signing takes the secret alone: the file of the public key may be on the server only.
+func TestTokenBesidePublicKey(t *testing.T) {
+	inTokenFolder(t)
+	token := made(t, "--user", "alice", "--auth.jwt.public_key", "/nowhere/public.pem")
+	if got, err := tokenVerifier(t).Connect(token); err != nil || got.User != "alice" {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
