@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"hash/maphash"
+	"iter"
 
 	"github.com/zenconn/server/core"
 	"github.com/zenconn/server/core/channel"
@@ -190,24 +191,27 @@ func (h *Hub) Members(name string) []core.ClientInfo {
 	return infos
 }
 
+// Channels goes over the channels that have members on this node, in no order, with the number of their members.
+func (h *Hub) Channels() iter.Seq2[string, int] {
+	return func(yield func(string, int) bool) {
+		for i := range h.shards.all {
+			for _, t := range h.shards.all[i].list() {
+				t.mu.RLock()
+				n := len(t.members)
+				t.mu.RUnlock()
+				if n > 0 && !yield(t.name, n) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // Counts returns how many channels have members on this node, and how many members they have together.
 func (h *Hub) Counts() (channels, members int) {
-	for i := range h.shards.all {
-		sh := &h.shards.all[i]
-		sh.mu.RLock()
-		topics := make([]*topic, 0, len(sh.topics))
-		for _, t := range sh.topics {
-			topics = append(topics, t)
-		}
-		sh.mu.RUnlock()
-		for _, t := range topics {
-			t.mu.RLock()
-			if n := len(t.members); n > 0 {
-				channels++
-				members += n
-			}
-			t.mu.RUnlock()
-		}
+	for _, n := range h.Channels() {
+		channels++
+		members += n
 	}
 	return channels, members
 }

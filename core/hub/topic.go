@@ -48,6 +48,17 @@ func (s *shards) find(channel string) *topic {
 	return sh.topics[channel]
 }
 
+// list returns the topics of a shard.
+func (sh *shard) list() []*topic {
+	sh.mu.RLock()
+	defer sh.mu.RUnlock()
+	topics := make([]*topic, 0, len(sh.topics))
+	for _, t := range sh.topics {
+		topics = append(topics, t)
+	}
+	return topics
+}
+
 // lock returns the topic of a channel with its mu held for writing, and makes it if there is none.
 func (s *shards) lock(channel string, policy outbound.Policy) *topic {
 	sh := s.of(channel)

@@ -21,6 +21,8 @@ type Metrics struct {
 	Decisions      *prometheus.CounterVec // By plugin, hook, verdict.
 	HookDuration   *prometheus.HistogramVec
 	Handshakes     *prometheus.CounterVec // By result.
+	APIRequests    *prometheus.CounterVec // By method, code.
+	APIDuration    *prometheus.HistogramVec
 }
 
 // New makes the counters and registers them.
@@ -40,12 +42,17 @@ func New(registry prometheus.Registerer) *Metrics {
 		Dropped:        counter("frames_dropped_total", "Frames that were not delivered, by reason.", "reason"),
 		Decisions:      counter("hook_decisions_total", "Verdicts and faults of plugins.", "plugin", "hook", "verdict"),
 		Handshakes:     counter("handshakes_total", "WebSocket handshakes, by result.", "result"),
+		APIRequests:    counter("api_requests_total", "Requests to the server API, by error code; 0: success.", "method", "code"),
+		APIDuration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: "zenconn", Name: "api_request_duration_seconds", Help: "Time the server API took for one request.",
+			Buckets: prometheus.ExponentialBuckets(50e-6, 4, 10), // 50 µs to 13 s.
+		}, []string{"method"}),
 		HookDuration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: "zenconn", Name: "hook_duration_seconds", Help: "Time plugins took for one answer.",
 			Buckets: prometheus.ExponentialBuckets(0.5e-6, 4, 10), // 0.5 µs to 131 ms.
 		}, []string{"plugin", "hook"}),
 	}
-	registry.MustRegister(m.HookDuration)
+	registry.MustRegister(m.HookDuration, m.APIDuration)
 	return m
 }
 
@@ -63,4 +70,10 @@ func (m *Metrics) Closed(code uint16) {
 func (m *Metrics) Decision(plugin, hook, verdict string, took time.Duration) {
 	m.Decisions.WithLabelValues(plugin, hook, verdict).Inc()
 	m.HookDuration.WithLabelValues(plugin, hook).Observe(took.Seconds())
+}
+
+// APIRequest counts one request to the server API; code 0 is success.
+func (m *Metrics) APIRequest(method string, code uint32, took time.Duration) {
+	m.APIRequests.WithLabelValues(method, strconv.FormatUint(uint64(code), 10)).Inc()
+	m.APIDuration.WithLabelValues(method).Observe(took.Seconds())
 }

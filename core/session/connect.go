@@ -23,10 +23,12 @@ func (s *Session) connect(cmd *protocol.Command) error {
 	if err != nil {
 		return err
 	}
-	if !s.node.Registry.claim(event.User) {
+	if !s.node.Registry.claim(s, event.User) {
 		s.node.decided(s, hooks.OnConnect, "", "too many sessions of this user")
 		return core.DisconnectConnectionLimit
 	}
+	s.changing.Lock()
+	defer s.changing.Unlock()
 	now := time.Now()
 	s.client.User, s.client.Info, s.grants = event.User, event.Info, event.Grants
 	s.mu.Lock()
@@ -53,6 +55,7 @@ func (s *Session) connect(cmd *protocol.Command) error {
 	for _, sub := range joined {
 		s.complete(sub)
 	}
+	s.answered = true
 	s.node.Wheel.add(s, now)
 	return nil
 }

@@ -101,10 +101,16 @@ func (s *Session) hand(ns *channel.Namespace, pub *core.Publication) (deliveries
 }
 
 func (s *Session) recordMessage(ns *channel.Namespace, pub *core.Publication, verdict audit.MessageVerdict, deliveries int) {
+	m := s.node.message(ns, pub, verdict, deliveries)
+	m.User, m.Session, m.ClientID = s.client.User, s.id, s.client.Name
+	s.node.Recorder.Record(m)
+}
+
+// message makes the record of a publication, without its publisher.
+func (n *Node) message(ns *channel.Namespace, pub *core.Publication, verdict audit.MessageVerdict, deliveries int) *audit.Message {
 	m := &audit.Message{
-		At: time.Now(), ID: pub.ID, Node: s.node.Name, Namespace: ns.Name, Channel: pub.Channel, User: s.client.User,
-		Session: s.id, ClientID: s.client.Name, Offset: pub.Offset, Size: uint32(len(pub.Data)), Deliveries: uint32(deliveries),
-		Verdict: verdict, ContentType: "application/json", Tags: pub.Tags,
+		At: time.Now(), ID: pub.ID, Node: n.Name, Namespace: ns.Name, Channel: pub.Channel, Offset: pub.Offset,
+		Size: uint32(len(pub.Data)), Deliveries: uint32(deliveries), Verdict: verdict, ContentType: "application/json", Tags: pub.Tags,
 	}
 	if ns.Binary {
 		m.ContentType = "application/octet-stream"
@@ -112,5 +118,5 @@ func (s *Session) recordMessage(ns *channel.Namespace, pub *core.Publication, ve
 	if ns.AuditPayload {
 		m.Payload = pub.Data
 	}
-	s.node.Recorder.Record(m)
+	return m
 }

@@ -9,6 +9,11 @@ import (
 	"github.com/zenconn/server/core/protocol"
 )
 
+var (
+	errNoPresence = core.ErrNotAvailable.Saying("the namespace keeps no presence")
+	errNoHistory  = core.ErrNotAvailable.Saying("the namespace keeps no history")
+)
+
 // mayAsk decides about a question to a channel: whoever is subscribed may ask, and whoever has the grant.
 func (s *Session) mayAsk(name string, p core.Permission) (*channel.Namespace, error) {
 	ns, bad := s.node.Namespaces.Resolve(name)
@@ -16,10 +21,10 @@ func (s *Session) mayAsk(name string, p core.Permission) (*channel.Namespace, er
 		return nil, bad
 	}
 	if p == core.MayPresence && !ns.Presence {
-		return nil, core.ErrNotAvailable.Saying("the namespace keeps no presence")
+		return nil, errNoPresence
 	}
 	if p == core.MayHistory && ns.HistorySize <= 0 {
-		return nil, core.ErrNotAvailable.Saying("the namespace keeps no history")
+		return nil, errNoHistory
 	}
 	if s.subscription(name) == nil && !s.grants.Allow(p, name) {
 		return nil, core.ErrPermissionDenied

@@ -2,6 +2,7 @@ package session
 
 import (
 	"iter"
+	"slices"
 	"sync"
 
 	"github.com/zenconn/server/core"
@@ -13,12 +14,12 @@ type Registry struct {
 
 	mu       sync.Mutex
 	sessions map[core.ID]*Session
-	users    map[string]int // Sessions by user; anonymous ones are not counted.
+	users    map[string][]*Session // Not of anonymous ones. Each session knows its place in the list.
 }
 
 // NewRegistry makes an empty registry that allows perUser sessions of one user; 0: no limit.
 func NewRegistry(perUser int) *Registry {
-	return &Registry{perUser: perUser, sessions: make(map[core.ID]*Session), users: make(map[string]int)}
+	return &Registry{perUser: perUser, sessions: make(map[core.ID]*Session), users: make(map[string][]*Session)}
 }
 
 func (r *Registry) add(s *Session) {
@@ -27,39 +28,56 @@ func (r *Registry) add(s *Session) {
 	r.sessions[s.id] = s
 }
 
-// claim counts a session for its user, once it is known. It reports false when the user has too many.
-func (r *Registry) claim(user string) bool {
+// claim lists a session for its user, once it is known. It reports false when the user has too many.
+func (r *Registry) claim(s *Session, user string) bool {
 	if user == "" {
 		return true
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.perUser > 0 && r.users[user] >= r.perUser {
+	list := r.users[user]
+	if r.perUser > 0 && len(list) >= r.perUser {
 		return false
 	}
-	r.users[user]++
+	s.place = len(list)
+	r.users[user] = append(list, s)
 	return true
 }
 
-// release undoes a claim.
-func (r *Registry) release(user string) {
-	if user == "" {
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.users[user]--; r.users[user] <= 0 {
+// releaseLocked undoes a claim.
+func (r *Registry) releaseLocked(s *Session, user string) {
+	list := r.users[user]
+	last := list[len(list)-1]
+	list[s.place], last.place = last, s.place
+	list[len(list)-1] = nil
+	if len(list) == 1 {
 		delete(r.users, user)
+	} else {
+		r.users[user] = list[:len(list)-1]
 	}
 }
 
 func (r *Registry) remove(s *Session) {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	delete(r.sessions, s.id)
-	r.mu.Unlock()
-	if s.connectedAt.Load() != 0 {
-		r.release(s.client.User)
+	if s.connectedAt.Load() != 0 && s.client.User != "" {
+		r.releaseLocked(s, s.client.User)
 	}
+}
+
+// find returns the session of an ID, or nil.
+func (r *Registry) find(id core.ID) *Session {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.sessions[id]
+}
+
+// ofUser returns the sessions of a user, which is not the anonymous one. Some may be just connecting.
+func (r *Registry) ofUser(user string) []*Session {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.users[user])
 }
 
 // Counts returns how many sessions and how many users there are. Sessions that have not connected yet count.

@@ -47,9 +47,16 @@ type Session struct {
 	bytesIn     atomic.Uint64
 	connectedAt atomic.Int64 // Unix nanoseconds; 0 before connect.
 
+	place int // In the Registry's list of the user's sessions; guarded by the Registry.
+
 	// Owned by the Wheel.
 	timer timer
 	pings pings
+
+	// changing is held while channels are joined or left, up to the queueing of what the client is told about it, so that it hears of
+	// changes in their order. It is taken before mu, and held while the history is read.
+	changing sync.Mutex
+	answered bool // The connect command was answered with success; guarded by changing.
 
 	mu       sync.Mutex // Guards all below.
 	subs     map[string]*subscription
@@ -111,8 +118,10 @@ func (s *Session) sendReplies() {
 
 func (s *Session) reply(r *protocol.Reply) { s.replies = s.format.AppendReply(s.replies, r) }
 
-// push queues a push behind the replies gathered so far. Only for the reading goroutine.
-func (s *Session) push(p *protocol.Push) { s.reply(&protocol.Reply{Push: p}) }
+// push queues a push. On the reading goroutine the replies it must not overtake are sent before. The caller flushes.
+func (s *Session) push(p *protocol.Push) {
+	s.queue.Send(s.format.AppendReply(nil, &protocol.Reply{Push: p}))
+}
 
 // Disconnect ends the session: the client is told code and reason, and the transport's reader soon reads no more. It may be
 // called from anywhere, and again.

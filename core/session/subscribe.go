@@ -32,6 +32,8 @@ func (s *Session) subscribe(cmd *protocol.Command) error {
 	if err != nil {
 		return err
 	}
+	s.changing.Lock()
+	defer s.changing.Unlock()
 	sub, result, err := s.join(ns, req.Channel, opts, req)
 	if err != nil {
 		return err
@@ -114,10 +116,14 @@ type joined struct {
 	known uint64 // The offset up to which the reply tells.
 }
 
-// join makes the session a member of a channel and says what the reply must tell. Publications are kept back until complete.
+// join makes the session a member of a channel and says what the reply must tell. Publications are kept back until complete. The
+// caller holds changing.
 func (s *Session) join(ns *channel.Namespace, name string, opts core.SubscribeOptions, req *protocol.SubscribeRequest) (
 	joined, *protocol.SubscribeResult, error,
 ) {
+	if err := s.hasRoom(name); err != nil {
+		return joined{}, nil, err
+	}
 	now := time.Now()
 	joinLeave := option(opts.JoinLeave, ns.JoinLeave)
 	member := s.node.Hub.Join(ns, name, hub.MemberOptions{
@@ -134,8 +140,15 @@ func (s *Session) join(ns *channel.Namespace, name string, opts core.SubscribeOp
 	}
 	sub := &subscription{ns: ns, member: member, expireAt: opts.ExpireAt, announce: joinLeave}
 	s.mu.Lock()
-	s.subs[name] = sub
+	ended := s.subs == nil
+	if !ended {
+		s.subs[name] = sub
+	}
 	s.mu.Unlock()
+	if ended { // While the server subscribed it; its own commands come before its end.
+		s.node.Hub.Leave(member)
+		return joined{}, nil, errEnded
+	}
 	return joined{name: name, sub: sub, known: result.Offset}, result, nil
 }
 
@@ -236,7 +249,9 @@ func (s *Session) unsubscribe(cmd *protocol.Command) error {
 	if _, bad := s.node.Namespaces.Resolve(cmd.Unsubscribe.Channel); bad != nil {
 		return bad
 	}
+	s.changing.Lock()
 	s.drop(cmd.Unsubscribe.Channel)
+	s.changing.Unlock()
 	s.reply(&protocol.Reply{Id: cmd.Id, Unsubscribe: &protocol.UnsubscribeResult{}})
 	return nil
 }

@@ -110,8 +110,6 @@ func (s *Session) Unsubscribe(name string, why core.Unsubscribe) {
 	if !s.drop(name) {
 		return
 	}
-	s.queue.Send(s.format.AppendReply(nil, &protocol.Reply{Push: &protocol.Push{
-		Channel: name, Unsubscribe: &protocol.Unsubscribe{Code: why.Code, Reason: why.Reason},
-	}}))
+	s.push(&protocol.Push{Channel: name, Unsubscribe: &protocol.Unsubscribe{Code: why.Code, Reason: why.Reason}})
 	s.queue.Flush()
 }

@@ -30,6 +30,7 @@ import (
 type Options struct {
 	Config   *config.Config
 	Node     string // Name of the node.
+	Version  string // Of the program, for the server API.
 	Started  time.Time
 	Hooks    *hooks.Chain
 	Recorder session.Recorder
@@ -45,6 +46,7 @@ type Worker struct {
 	config   *config.Config
 	log      *slog.Logger
 	node     *session.Node
+	own      *session.Server
 	history  *history.Memory
 	flushers *outbound.Flushers
 	sockets  *websocket.Handler
@@ -75,6 +77,7 @@ func New(o Options) (*Worker, error) {
 		Recorder: o.Recorder, Metrics: o.Metrics, Log: o.Log,
 		Registry: session.NewRegistry(c.Client.Limits.SessionsPerUser), Wheel: session.NewWheel(),
 	}
+	w.own = session.NewServer(w.node, o.Version)
 	w.sockets = websocket.New(w.node, flushers, drops{o.Metrics})
 	o.Registry.MustRegister(w.gauges()...)
 
@@ -98,6 +101,9 @@ type drops struct{ metrics *metrics.Metrics }
 func (d drops) Dropped(reason outbound.DropReason, frames int) {
 	d.metrics.Dropped.WithLabelValues(reason.String()).Add(float64(frames))
 }
+
+// Server returns what the server itself can do to the sessions and channels of this worker.
+func (w *Worker) Server() *session.Server { return w.own }
 
 func (w *Worker) gauges() []prometheus.Collector {
 	gauge := func(name, help string, value func() float64) prometheus.Collector {

@@ -1,0 +1,236 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/zenconn/server/core"
+	"github.com/zenconn/server/core/history"
+	"github.com/zenconn/server/core/presence"
+)
+
+func (s *Server) withPresence(name string) error {
+	ns, bad := s.node.Namespaces.Resolve(name)
+	if bad != nil {
+		return bad
+	}
+	if !ns.Presence {
+		return errNoPresence
+	}
+	return nil
+}
+
+func (s *Server) withHistory(name string) error {
+	ns, bad := s.node.Namespaces.Resolve(name)
+	if bad != nil {
+		return bad
+	}
+	if ns.HistorySize <= 0 {
+		return errNoHistory
+	}
+	return nil
+}
+
+// Presence returns who is in a channel, by client ID.
+func (s *Server) Presence(ctx context.Context, name string) (map[string]core.ClientInfo, error) {
+	if err := s.withPresence(name); err != nil {
+		return nil, err
+	}
+	return s.node.Presence.Get(ctx, name)
+}
+
+// PresenceStats counts who is in a channel.
+func (s *Server) PresenceStats(ctx context.Context, name string) (presence.Stats, error) {
+	if err := s.withPresence(name); err != nil {
+		return presence.Stats{}, err
+	}
+	return s.node.Presence.Stats(ctx, name)
+}
+
+// History returns a part of a channel's history, and the position.
+func (s *Server) History(ctx context.Context, name string, q history.Query) ([]*core.Publication, core.Position, error) {
+	if err := s.withHistory(name); err != nil {
+		return nil, core.Position{}, err
+	}
+	return s.node.History.Read(ctx, name, q)
+}
+
+// RemoveHistory forgets a channel's publications.
+func (s *Server) RemoveHistory(ctx context.Context, name string) error {
+	if err := s.withHistory(name); err != nil {
+		return err
+	}
+	return s.node.History.Remove(ctx, name)
+}
+
+// Channels returns how many members each channel has. match says which channels; nil: all.
+func (s *Server) Channels(_ context.Context, match func(name string) bool) (map[string]int, error) {
+	channels := make(map[string]int)
+	for name, members := range s.node.Hub.Channels() {
+		if match == nil || match(name) {
+			channels[name] = members
+		}
+	}
+	return channels, nil
+}
+
+// NodeInfo describes one node.
+type NodeInfo struct {
+	Name          string
+	UID           string // Another one after each start.
+	Version       string
+	Uptime        time.Duration
+	Sessions      int
+	Users         int
+	Channels      int
+	Subscriptions int
+}
+
+// Nodes describes the nodes.
+func (s *Server) Nodes(context.Context) ([]NodeInfo, error) {
+	info := NodeInfo{
+		Name: s.node.Name, UID: fmt.Sprintf("%s-%d", s.node.Name, s.node.Epoch), Version: s.version,
+		Uptime: time.Since(time.Unix(int64(s.node.Epoch), 0)),
+	}
+	info.Sessions, info.Users = s.node.Registry.Counts()
+	info.Channels, info.Subscriptions = s.node.Hub.Counts()
+	return []NodeInfo{info}, nil
+}
+
+// Page is a part of a sorted list.
+type Page struct {
+	After string // What comes after this one; empty: from the beginning.
+	Limit int    // Most entries.
+}
+
+// cut sorts a list by its keys and returns the page of it.
+func cut[T any](list []T, key func(T) string, p Page) []T {
+	slices.SortFunc(list, func(a, b T) int { return strings.Compare(key(a), key(b)) })
+	from, found := slices.BinarySearchFunc(list, p.After, func(e T, after string) int { return strings.Compare(key(e), after) })
+	if found {
+		from++
+	}
+	return list[from:min(from+p.Limit, len(list))]
+}
+
+// Traffic is what went to and from clients.
+type Traffic struct {
+	MessagesIn, MessagesOut uint64 // Commands, and frames.
+	BytesIn, BytesOut       uint64
+}
+
+// UserInfo describes a user who is there.
+type UserInfo struct {
+	User          string
+	Sessions      int
+	Subscriptions int
+	ConnectedAt   time.Time // Of the oldest session.
+	LastSeen      time.Time // A frame came from the user.
+	Traffic
+}
+
+// Users describes the users who are there, sorted by name. Anonymous sessions belong to nobody and are not in the list.
+func (s *Server) Users(_ context.Context, p Page) ([]UserInfo, error) {
+	byName := make(map[string]*UserInfo)
+	for one := range s.connected() {
+		info := one.describe()
+		u := byName[info.User]
+		if u == nil {
+			u = &UserInfo{User: info.User, ConnectedAt: info.ConnectedAt}
+			byName[info.User] = u
+		}
+		u.Sessions++
+		u.Subscriptions += info.Channels
+		if info.ConnectedAt.Before(u.ConnectedAt) {
+			u.ConnectedAt = info.ConnectedAt
+		}
+		if info.LastSeen.After(u.LastSeen) {
+			u.LastSeen = info.LastSeen
+		}
+		u.MessagesIn, u.MessagesOut = u.MessagesIn+info.MessagesIn, u.MessagesOut+info.MessagesOut
+		u.BytesIn, u.BytesOut = u.BytesIn+info.BytesIn, u.BytesOut+info.BytesOut
+	}
+	delete(byName, "")
+	users := make([]UserInfo, 0, len(byName))
+	for _, u := range byName {
+		users = append(users, *u)
+	}
+	return cut(users, func(u UserInfo) string { return u.User }, p), nil
+}
+
+// connected goes over the sessions that have completed their connect command.
+func (s *Server) connected() iter.Seq[*Session] {
+	return func(yield func(*Session) bool) {
+		for one := range s.node.Registry.All() {
+			if one.connectedAt.Load() != 0 && !yield(one) {
+				return
+			}
+		}
+	}
+}
+
+// Online returns how many sessions each of the users has.
+func (s *Server) Online(_ context.Context, users []string) (map[string]int, error) {
+	sessions := make(map[string]int, len(users))
+	for _, user := range users {
+		sessions[user] = len(s.node.Registry.ofUser(user))
+	}
+	return sessions, nil
+}
+
+// Info describes a session.
+type Info struct {
+	ID          string
+	User        string
+	Node        string
+	Transport   string
+	Protocol    string
+	RemoteAddr  string
+	UserAgent   string
+	Name        string // What the client calls itself.
+	Version     string
+	ConnectedAt time.Time
+	LastSeen    time.Time // A frame came.
+	ExpireAt    int64     // Unix seconds; 0: never.
+	Channels    int
+	Traffic
+}
+
+// Sessions describes sessions, the oldest first: those of a user, if one is given, that are in a channel, if one is given.
+func (s *Server) Sessions(_ context.Context, user, name string, p Page) ([]Info, error) {
+	if name != "" {
+		if _, bad := s.node.Namespaces.Resolve(name); bad != nil {
+			return nil, bad
+		}
+	}
+	candidates := s.connected()
+	if user != "" {
+		candidates = slices.Values(s.node.Registry.ofUser(user))
+	}
+	var infos []Info
+	for one := range candidates {
+		if one.connectedAt.Load() != 0 && (name == "" || one.subscription(name) != nil) {
+			infos = append(infos, one.describe())
+		}
+	}
+	return cut(infos, func(i Info) string { return i.ID }, p), nil
+}
+
+// describe may be called from anywhere once the session is connected.
+func (s *Session) describe() Info {
+	info := Info{
+		ID: s.client.ID, User: s.client.User, Node: s.node.Name, Transport: s.peer.Transport, Protocol: s.format.String(),
+		RemoteAddr: s.client.RemoteAddr, UserAgent: s.peer.UserAgent, Name: s.client.Name, Version: s.client.Version,
+		ConnectedAt: time.Unix(0, s.connectedAt.Load()), LastSeen: time.Unix(0, s.lastSeen.Load()),
+	}
+	info.MessagesIn, info.BytesIn = s.messagesIn.Load(), s.bytesIn.Load()
+	info.MessagesOut, info.BytesOut = s.queue.Sent()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	info.ExpireAt, info.Channels = s.expireAt, len(s.subs)
+	return info
+}
