@@ -28,7 +28,7 @@ func Default() Config {
 				QueueMessages:     4096, // So that the bytes are the limit from 256 bytes per message on.
 			},
 		},
-		API:        API{Addr: "127.0.0.1:8001"},
+		API:        API{Addr: "127.0.0.1:8001", RequestSize: 4 << 20},
 		Public:     Public{Enabled: true},
 		Auth:       Auth{Type: "hook", User: "anonymous", JWT: JWT{Leeway: 10 * time.Second}},
 		Namespaces: map[string]Namespace{},
@@ -64,7 +64,7 @@ func demoTree() map[string]any {
 	return map[string]any{
 		"demo":   true,
 		"client": map[string]any{"addr": "127.0.0.1:8000"},
-		"api":    map[string]any{"addr": "127.0.0.1:8001"},
+		"api":    map[string]any{"addr": "127.0.0.1:8001", "insecure": true},
 		"auth":   map[string]any{"type": "none", "user": "claimed"},
 		"namespaces": map[string]any{
 			"default": map[string]any{

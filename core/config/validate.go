@@ -25,6 +25,7 @@ func validate(loaded *Loaded, refused map[string]bool) []Problem {
 	v := &validator{loaded: loaded, refused: refused}
 	c := &loaded.Config
 	v.listeners(c)
+	v.api(&c.API, c.Demo)
 	v.client(&c.Client)
 	v.limits(&c.Client.Limits)
 	v.auth(&c.Auth)
@@ -71,6 +72,15 @@ func (v *validator) listeners(c *Config) {
 		v.require(loopback(c.Client.Addr), only+c.Client.Addr, "client.addr", "demo")
 		v.require(c.API.Addr == "" || loopback(c.API.Addr), only+c.API.Addr, "api.addr", "demo")
 	}
+}
+
+func (v *validator) api(a *API, demo bool) {
+	v.require(a.Key == "" || len(a.Key) >= 16, fmt.Sprintf("want at least 16 bytes, not %d: a short key can be guessed", len(a.Key)), "api.key")
+	v.require(!strings.ContainsFunc(a.Key, func(r rune) bool { return r <= ' ' || r > '~' }), "want ASCII without spaces: it goes into a header", "api.key")
+	v.require(!a.Insecure || a.Key != "" || demo || a.Addr == "" || loopback(a.Addr),
+		"without a key everybody who reaches the API could publish and disconnect: want a loopback api.addr such as 127.0.0.1:8001, or api.key instead",
+		"api.insecure", "api.addr")
+	v.require(a.RequestSize >= 1<<10 && a.RequestSize <= 1<<30, fmt.Sprintf("want 1KiB to 1GiB, not %s", a.RequestSize), "api.request_size")
 }
 
 func validAddr(addr string) bool {
