@@ -25,6 +25,19 @@ var permissionNames = map[string]Permission{
 	"sub": MaySubscribe, "pub": MayPublish, "prs": MayPresence, "hst": MayHistory, "brd": MayBroadcast,
 }
 
+// ParsePermissions makes a set of names from sub, pub, prs, hst, brd.
+func ParsePermissions(names []string) (Permission, error) {
+	var all Permission
+	for _, name := range names {
+		p, ok := permissionNames[name]
+		if !ok {
+			return 0, fmt.Errorf("unknown permission %q, want one of sub, pub, prs, hst, brd", name)
+		}
+		all |= p
+	}
+	return all, nil
+}
+
 // Grant gives permissions in the channels that match.
 type Grant struct {
 	allow    Permission
@@ -61,12 +74,9 @@ func (g *Grant) matches(channel string) bool {
 // "regex" for RE2 expressions that must match the whole name. allow holds names from sub, pub, prs, hst, brd.
 func NewGrant(channels []string, match string, allow []string) (Grant, error) {
 	var g Grant
-	for _, name := range allow {
-		p, ok := permissionNames[name]
-		if !ok {
-			return Grant{}, fmt.Errorf("unknown permission %q, want one of sub, pub, prs, hst, brd", name)
-		}
-		g.allow |= p
+	var err error
+	if g.allow, err = ParsePermissions(allow); err != nil {
+		return Grant{}, err
 	}
 	switch match {
 	case "":

@@ -19,6 +19,8 @@ type Publication struct {
 	Info    *ClientInfo // The publisher; nil when the server itself published.
 	Tags    map[string]string
 	Time    int64 // Unix time in milliseconds.
+
+	ExpireAt int64 // Unix time in seconds from which on the history no longer shows it; 0: as long as the history keeps it.
 }
 
 // Position is a place in a channel's history. Offsets of different epochs cannot be compared.

@@ -20,6 +20,7 @@ type Link struct {
 	Plugin   Plugin
 	Deadline time.Duration // For one answer; 0: DefaultDeadline.
 	FailOpen bool          // A fault means Pass instead of Deny.
+	Breaker  Breaker
 }
 
 // Chain asks plugins in their order and combines what they say. It is safe for concurrent use and starts no goroutine.
@@ -28,17 +29,26 @@ type Chain struct {
 	observer Observer
 	close    func() error
 
-	connect   []seat[Connect]
-	subscribe []seat[Subscribe]
-	publish   []seat[Publish]
-	rpc       []seat[RPC]
+	breakers []*breaker // Of the links, by their order.
+
+	connect     []seat[Connect]
+	refresh     []seat[Refresh]
+	subscribe   []seat[Subscribe]
+	channel     []seat[Channel]
+	publish     []seat[Publish]
+	rpc         []seat[RPC]
+	send        []seat[Send]
+	unsubscribe []seat[Unsubscribe]
+	disconnect  []seat[Disconnect]
+	audit       []seat[Audit]
 }
 
 // seat is a plugin that wants one hook, with its method bound once so that a call allocates nothing.
 type seat[E any] struct {
 	*Link
-	hash string
-	ask  func(context.Context, *E) (Answer, error)
+	breaker *breaker
+	hash    string
+	ask     func(context.Context, *E) (Answer, error)
 }
 
 // NewChain makes a chain of links, asked in this order. The chain owns the plugins from now on. observer may be nil.
@@ -50,37 +60,53 @@ func NewChain(links []Link, observer Observer) *Chain {
 		if link.Deadline <= 0 {
 			link.Deadline = DefaultDeadline
 		}
+		b := newBreaker(link.Breaker, c.breakerChanged(link.Plugin.Name()))
+		c.breakers = append(c.breakers, b)
 		for _, hook := range hooksOf(link.Plugin) {
-			switch hook {
-			case OnConnect:
-				c.connect = append(c.connect, seat[Connect]{link, link.Plugin.Hash(), link.Plugin.(Connector).Connect})
-			case OnSubscribe:
-				c.subscribe = append(c.subscribe, seat[Subscribe]{link, link.Plugin.Hash(), link.Plugin.(Subscriber).Subscribe})
-			case OnPublish:
-				c.publish = append(c.publish, seat[Publish]{link, link.Plugin.Hash(), link.Plugin.(Publisher).Publish})
-			case OnRPC:
-				c.rpc = append(c.rpc, seat[RPC]{link, link.Plugin.Hash(), link.Plugin.(Caller).Call})
-			}
+			c.take(hook, link, b)
 		}
 	}
 	return c
 }
 
+// take gives a plugin its seat at one hook.
+func (c *Chain) take(hook Hook, link *Link, b *breaker) {
+	p, hash := link.Plugin, link.Plugin.Hash()
+	switch hook {
+	case OnConnect:
+		c.connect = append(c.connect, seat[Connect]{link, b, hash, p.(Connector).Connect})
+	case OnRefresh:
+		c.refresh = append(c.refresh, seat[Refresh]{link, b, hash, p.(Refresher).Refresh})
+	case OnSubscribe:
+		c.subscribe = append(c.subscribe, seat[Subscribe]{link, b, hash, p.(Subscriber).Subscribe})
+	case OnChannel:
+		c.channel = append(c.channel, seat[Channel]{link, b, hash, p.(Definer).Channel})
+	case OnPublish:
+		c.publish = append(c.publish, seat[Publish]{link, b, hash, p.(Publisher).Publish})
+	case OnRPC:
+		c.rpc = append(c.rpc, seat[RPC]{link, b, hash, p.(Caller).Call})
+	case OnSend:
+		c.send = append(c.send, seat[Send]{link, b, hash, p.(Receiver).Send})
+	case OnUnsubscribe:
+		c.unsubscribe = append(c.unsubscribe, seat[Unsubscribe]{link, b, hash, p.(Unsubscriber).Unsubscribe})
+	case OnDisconnect:
+		c.disconnect = append(c.disconnect, seat[Disconnect]{link, b, hash, p.(Disconnector).Disconnect})
+	case OnAudit:
+		c.audit = append(c.audit, seat[Audit]{link, b, hash, p.(Redactor).Audit})
+	}
+}
+
+func (c *Chain) breakerChanged(plugin string) func(BreakerState) {
+	observer, ok := c.observer.(BreakerObserver)
+	if !ok {
+		return func(BreakerState) {}
+	}
+	return func(state BreakerState) { observer.BreakerChanged(plugin, state) }
+}
+
 // hooksOf lists the hooks a plugin has a method for and, if it is Selective, wants.
 func hooksOf(p Plugin) []Hook {
-	var all []Hook
-	if _, ok := p.(Connector); ok {
-		all = append(all, OnConnect)
-	}
-	if _, ok := p.(Subscriber); ok {
-		all = append(all, OnSubscribe)
-	}
-	if _, ok := p.(Publisher); ok {
-		all = append(all, OnPublish)
-	}
-	if _, ok := p.(Caller); ok {
-		all = append(all, OnRPC)
-	}
+	all := slices.DeleteFunc(slices.Clone(All[:]), func(h Hook) bool { return !hasMethod(p, h) })
 	if s, ok := p.(Selective); ok {
 		wanted := s.Hooks()
 		all = slices.DeleteFunc(all, func(h Hook) bool { return !slices.Contains(wanted, h) })
@@ -88,33 +114,73 @@ func hooksOf(p Plugin) []Hook {
 	return all
 }
 
+func hasMethod(p Plugin, hook Hook) (ok bool) {
+	switch hook {
+	case OnConnect:
+		_, ok = p.(Connector)
+	case OnRefresh:
+		_, ok = p.(Refresher)
+	case OnSubscribe:
+		_, ok = p.(Subscriber)
+	case OnChannel:
+		_, ok = p.(Definer)
+	case OnPublish:
+		_, ok = p.(Publisher)
+	case OnRPC:
+		_, ok = p.(Caller)
+	case OnSend:
+		_, ok = p.(Receiver)
+	case OnUnsubscribe:
+		_, ok = p.(Unsubscriber)
+	case OnDisconnect:
+		_, ok = p.(Disconnector)
+	case OnAudit:
+		_, ok = p.(Redactor)
+	}
+	return ok
+}
+
 // Has reports whether any plugin wants the hook. When it does not, asking answers Pass.
 func (c *Chain) Has(hook Hook) bool {
 	switch hook {
 	case OnConnect:
 		return len(c.connect) > 0
+	case OnRefresh:
+		return len(c.refresh) > 0
 	case OnSubscribe:
 		return len(c.subscribe) > 0
+	case OnChannel:
+		return len(c.channel) > 0
 	case OnPublish:
 		return len(c.publish) > 0
 	case OnRPC:
 		return len(c.rpc) > 0
+	case OnSend:
+		return len(c.send) > 0
+	case OnUnsubscribe:
+		return len(c.unsubscribe) > 0
+	case OnDisconnect:
+		return len(c.disconnect) > 0
+	case OnAudit:
+		return len(c.audit) > 0
 	}
 	return false
 }
 
 // PluginInfo describes one plugin of a chain, for logs and status.
 type PluginInfo struct {
-	Name  string
-	Hash  string
-	Hooks []Hook
+	Name    string
+	Hash    string
+	Hooks   []Hook
+	Breaker BreakerState
 }
 
 // Plugins describes the plugins in their order.
 func (c *Chain) Plugins() []PluginInfo {
 	infos := make([]PluginInfo, len(c.links))
 	for i, link := range c.links {
-		infos[i] = PluginInfo{Name: link.Plugin.Name(), Hash: link.Plugin.Hash(), Hooks: hooksOf(link.Plugin)}
+		infos[i] = PluginInfo{Name: link.Plugin.Name(), Hash: link.Plugin.Hash(), Hooks: hooksOf(link.Plugin),
+			Breaker: c.breakers[i].current()}
 	}
 	return infos
 }
@@ -152,32 +218,49 @@ func (c *Chain) Call(ctx context.Context, event *RPC) Answer {
 	return ask(ctx, c, &rpcRules, c.rpc, event)
 }
 
+// Refresh asks whether a session or subscription may live longer: as Connect.
+func (c *Chain) Refresh(ctx context.Context, event *Refresh) Answer {
+	return ask(ctx, c, &refreshRules, c.refresh, event)
+}
+
+// Channel asks for the options of a channel: Deny if somebody refused the name, else what the event's Options then are.
+func (c *Chain) Channel(ctx context.Context, event *Channel) Answer {
+	return ask(ctx, c, &channelRules, c.channel, event)
+}
+
+// Send hands over a one-way message: Deny if somebody denied, else Allow if at least one allowed, else Pass.
+func (c *Chain) Send(ctx context.Context, event *Send) Answer {
+	return ask(ctx, c, &sendRules, c.send, event)
+}
+
+// Unsubscribe tells everybody that a client has left a channel.
+func (c *Chain) Unsubscribe(ctx context.Context, event *Unsubscribe) {
+	ask(ctx, c, &unsubscribeRules, c.unsubscribe, event)
+}
+
+// Disconnect tells everybody that a session has ended.
+func (c *Chain) Disconnect(ctx context.Context, event *Disconnect) {
+	ask(ctx, c, &disconnectRules, c.disconnect, event)
+}
+
+// Audit shows an event before it is stored: Drop if it must not be, Deny if it must be without what can be redacted (also when a plugin
+// that fails closed failed), else what the event then is.
+func (c *Chain) Audit(ctx context.Context, event *Audit) Answer {
+	return ask(ctx, c, &auditRules, c.audit, event)
+}
+
 // ask is the whole of a chain: every plugin in turn, until one of them settles the matter.
 func ask[E any](ctx context.Context, c *Chain, rules *rules[E], seats []seat[E], event *E) Answer {
 	result := Answer{Verdict: Pass}
 	for i := range seats {
 		s := &seats[i]
-		before := rules.snapshot(event)
-		start := time.Now()
-		answer, fault := call(ctx, s, event, start)
-		if fault == nil {
-			answer, fault = rules.check(answer, before, event)
-		}
-		if fault != nil {
-			*event = before
-			answer = s.meaningOfFault()
-			fault = fmt.Errorf("plugin %s: on_%s: %w", s.Plugin.Name(), rules.hook, fault)
-		}
-		if c.observer != nil && (answer.Verdict != Pass || answer.Modified || fault != nil) {
-			d := Decision{Hook: rules.hook, Plugin: s.Plugin.Name(), Hash: s.hash, Verdict: answer.Verdict, Modified: answer.Modified,
-				Code: answer.Code, Reason: answer.Reason, Fault: fault, Duration: time.Since(start)}
-			d.Client, d.Channel, d.Message = rules.describe(event)
-			c.observer.Decided(d)
-		}
-		switch answer.Verdict {
-		case Deny, Drop:
+		answer := askOne(ctx, c.observer, rules, s, event)
+		switch {
+		case rules.tells:
+			continue
+		case answer.Verdict == Deny || answer.Verdict == Drop:
 			return answer
-		case Allow:
+		case answer.Verdict == Allow:
 			result.Verdict = Allow
 		}
 		result.Modified = result.Modified || answer.Modified
@@ -186,6 +269,35 @@ func ask[E any](ctx context.Context, c *Chain, rules *rules[E], seats []seat[E],
 		}
 	}
 	return result
+}
+
+// askOne asks one plugin, undoes what it wrote if it failed, and tells the observer.
+func askOne[E any](ctx context.Context, observer Observer, rules *rules[E], s *seat[E], event *E) Answer {
+	start := time.Now()
+	var answer Answer
+	fault := ErrBreakerOpen
+	if ok, probe := s.breaker.enter(start); ok {
+		before := rules.snapshot(event)
+		answer, fault = call(ctx, s, event, start)
+		if fault == nil {
+			answer, fault = rules.check(answer, before, event)
+		}
+		if fault != nil {
+			*event = before
+		}
+		s.breaker.leave(probe, fault)
+	}
+	if fault != nil {
+		answer = s.meaningOfFault()
+		fault = fmt.Errorf("plugin %s: on_%s: %w", s.Plugin.Name(), rules.hook, fault)
+	}
+	if observer != nil && (answer.Verdict != Pass || answer.Modified || fault != nil) {
+		d := Decision{Hook: rules.hook, Plugin: s.Plugin.Name(), Hash: s.hash, Verdict: answer.Verdict, Modified: answer.Modified,
+			Code: answer.Code, Reason: answer.Reason, Fault: fault, Duration: time.Since(start)}
+		d.Client, d.Channel, d.Message = rules.describe(event)
+		observer.Decided(d)
+	}
+	return answer
 }
 
 // meaningOfFault is what the client is told: nothing about the plugin's inside.

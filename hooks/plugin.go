@@ -13,8 +13,8 @@ type Verdict uint8
 // The verdicts.
 const (
 	Allow Verdict = iota // Yes; the next plugin is asked.
-	Deny                 // No; nobody else is asked. The client gets Code and Reason.
-	Drop                 // Publish only: acknowledge and deliver to nobody.
+	Deny                 // No; nobody else is asked. The client gets Code and Reason. Audit: store without what may be redacted.
+	Drop                 // Publish: acknowledge and deliver to nobody. Audit: do not store.
 	Pass                 // No opinion; the next plugin is asked.
 )
 
@@ -40,8 +40,8 @@ type Answer struct {
 	Modified bool   // The event was written to.
 }
 
-// Plugin is one piece of the owner's code, loaded and checked. It also implements those of Connector, Subscriber, Publisher
-// and Caller that it wants to be asked by. All methods may be called concurrently.
+// Plugin is one piece of the owner's code, loaded and checked. It also implements those of the interfaces below that it wants to be
+// asked by. All methods may be called concurrently.
 //
 // A hook method must return soon after ctx ends, and must not keep ctx: it is valid during the call only. A non-nil error is a
 // fault of the plugin (not a denial): the chain decides what it means by the plugin's on_error, and the event may then be half
@@ -57,9 +57,20 @@ type Connector interface {
 	Connect(ctx context.Context, event *Connect) (Answer, error)
 }
 
+// Refresher is a plugin with an opinion on the refresh of sessions and subscriptions. Without a token to prove it, a refresh needs its
+// explicit Allow.
+type Refresher interface {
+	Refresh(ctx context.Context, event *Refresh) (Answer, error)
+}
+
 // Subscriber is a plugin with an opinion on subscriptions. Its Allow outweighs the namespace's rule.
 type Subscriber interface {
 	Subscribe(ctx context.Context, event *Subscribe) (Answer, error)
+}
+
+// Definer is a plugin that decides the options of channels, or refuses their names.
+type Definer interface {
+	Channel(ctx context.Context, event *Channel) (Answer, error)
 }
 
 // Publisher is a plugin with an opinion on publications. Its Allow outweighs the namespace's rule.
@@ -70,6 +81,27 @@ type Publisher interface {
 // Caller is a plugin that answers remote procedure calls. The first Allow answers; if all pass, the method does not exist.
 type Caller interface {
 	Call(ctx context.Context, event *RPC) (Answer, error)
+}
+
+// Receiver is a plugin that takes one-way messages. Every one is asked until somebody denies; without a reply, only a disconnect code
+// reaches the client.
+type Receiver interface {
+	Send(ctx context.Context, event *Send) (Answer, error)
+}
+
+// Unsubscriber is a plugin that is told, afterwards, that a client has left a channel. Its verdict means nothing.
+type Unsubscriber interface {
+	Unsubscribe(ctx context.Context, event *Unsubscribe) (Answer, error)
+}
+
+// Disconnector is a plugin that is told, afterwards, that a session has ended. Its verdict means nothing.
+type Disconnector interface {
+	Disconnect(ctx context.Context, event *Disconnect) (Answer, error)
+}
+
+// Redactor is a plugin that sees what the audit is about to store and may change it or keep it out.
+type Redactor interface {
+	Audit(ctx context.Context, event *Audit) (Answer, error)
 }
 
 // Selective is a plugin that knows only after loading which of the hooks it has methods for it wants to be asked.
@@ -89,12 +121,17 @@ type Decision struct {
 	Fault    error // The plugin failed; wraps context.DeadlineExceeded when it ran out of time.
 	Duration time.Duration
 
-	Client  *Client
-	Channel string  // For subscribe and publish.
+	Client  *Client // nil for channel and audit, which no client asks for.
+	Channel string  // Where the event has one.
 	Message core.ID // For publish.
 }
 
 // Observer is told of every decision but a Pass that changed nothing, on the goroutine that asked: it must not block or keep the Decision's pointers.
 type Observer interface {
 	Decided(d Decision)
+}
+
+// BreakerObserver is an Observer that also wants to know when a plugin is cut out of the chain and when it is back, under the same terms.
+type BreakerObserver interface {
+	BreakerChanged(plugin string, state BreakerState)
 }

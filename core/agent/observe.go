@@ -27,17 +27,39 @@ type observer struct {
 func (o *observer) Decided(d hooks.Decision) {
 	verdict := verdictOf(d)
 	o.metrics.Decision(d.Plugin, string(d.Hook), string(verdict), d.Duration)
+	client := &hooks.Client{}
+	if d.Client != nil {
+		client = d.Client
+	}
+	if d.Fault != nil && !errors.Is(d.Fault, hooks.ErrBreakerOpen) { // Of an open breaker the log has heard.
+		o.log.Error("a plugin failed", "plugin", d.Plugin, "hook", d.Hook, "channel", d.Channel, "session", client.ID, "error", d.Fault)
+	}
+	if d.Hook == hooks.OnAudit {
+		return // Recorded, it would itself be redacted, which is a decision, which would be recorded.
+	}
 	event := &audit.Decision{
 		At: time.Now(), ID: core.NewID(), Node: o.node, Hook: string(d.Hook), Plugin: d.Plugin, PluginHash: d.Hash, Verdict: verdict,
-		Reason: d.Reason, User: d.Client.User, Channel: d.Channel, Message: d.Message, Latency: d.Duration,
+		Reason: d.Reason, User: client.User, Channel: d.Channel, Message: d.Message, Latency: d.Duration,
 	}
-	event.Session, _ = core.ParseID(d.Client.ID)
-	event.RemoteAddr, _ = netip.ParseAddr(d.Client.RemoteAddr)
+	event.Session, _ = core.ParseID(client.ID)
+	event.RemoteAddr, _ = netip.ParseAddr(client.RemoteAddr)
 	if d.Fault != nil {
 		event.Reason = d.Fault.Error()
-		o.log.Error("a plugin failed", "plugin", d.Plugin, "hook", d.Hook, "channel", d.Channel, "session", d.Client.ID, "error", d.Fault)
 	}
 	o.recorder.Record(event)
+}
+
+// BreakerChanged implements hooks.BreakerObserver.
+func (o *observer) BreakerChanged(plugin string, state hooks.BreakerState) {
+	o.metrics.Breaker.WithLabelValues(plugin).Set(float64(state))
+	switch state {
+	case hooks.BreakerOpen:
+		o.log.Error("a plugin fails too often and is no longer asked; on_error says what that means", "plugin", plugin)
+	case hooks.BreakerHalfOpen:
+		o.log.Info("a plugin that failed is tried again", "plugin", plugin)
+	case hooks.BreakerClosed:
+		o.log.Info("a plugin that failed works again", "plugin", plugin)
+	}
 }
 
 func verdictOf(d hooks.Decision) audit.DecisionVerdict {

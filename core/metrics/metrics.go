@@ -20,6 +20,9 @@ type Metrics struct {
 	Dropped        *prometheus.CounterVec // By reason.
 	Decisions      *prometheus.CounterVec // By plugin, hook, verdict.
 	HookDuration   *prometheus.HistogramVec
+	Breaker        *prometheus.GaugeVec   // By plugin; the numbers of hooks.BreakerState.
+	Untold         *prometheus.CounterVec // By hook, reason.
+	Redactions     *prometheus.CounterVec // By kind, result.
 	Handshakes     *prometheus.CounterVec // By result.
 	APIRequests    *prometheus.CounterVec // By method, code.
 	APIDuration    *prometheus.HistogramVec
@@ -41,6 +44,8 @@ func New(registry prometheus.Registerer) *Metrics {
 		Deliveries:     counter("deliveries_total", "Publications queued for subscribers.", "namespace"),
 		Dropped:        counter("frames_dropped_total", "Frames that were not delivered, by reason.", "reason"),
 		Decisions:      counter("hook_decisions_total", "Verdicts and faults of plugins.", "plugin", "hook", "verdict"),
+		Untold:         counter("hook_untold_total", "Ends of sessions and subscriptions that plugins were not told of.", "hook", "reason"),
+		Redactions:     counter("audit_redactions_total", "Audit events that plugins changed, withheld or dropped.", "kind", "result"),
 		Handshakes:     counter("handshakes_total", "WebSocket handshakes, by result.", "result"),
 		APIRequests:    counter("api_requests_total", "Requests to the server API, by error code; 0: success.", "method", "code"),
 		APIDuration: prometheus.NewHistogramVec(prometheus.HistogramOpts{

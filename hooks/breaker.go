@@ -1,0 +1,110 @@
+package hooks
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Breaker says when a failing plugin is cut out of the chain, so that it costs neither its deadline nor the log on every message. The
+// zero value never cuts.
+type Breaker struct {
+	Faults   int           // Faults that open it, when they come
+	Window   time.Duration // within this time.
+	Cooldown time.Duration // How long it stays open before one call tries again.
+}
+
+// BreakerState is whether a plugin is asked.
+type BreakerState uint8
+
+// The states of a breaker.
+const (
+	BreakerClosed   BreakerState = iota // It is asked.
+	BreakerOpen                         // It is not asked: every answer is the fault ErrBreakerOpen.
+	BreakerHalfOpen                     // One call is trying whether it works again; the others are answered as when open.
+)
+
+func (s BreakerState) String() string {
+	switch s {
+	case BreakerClosed:
+		return "closed"
+	case BreakerOpen:
+		return "open"
+	case BreakerHalfOpen:
+		return "half-open"
+	}
+	return "invalid"
+}
+
+// ErrBreakerOpen is the fault of a plugin that is not asked because it failed too often.
+var ErrBreakerOpen = errors.New("not asked: it failed too often, and is tried again after its cool-down")
+
+// breaker is one plugin's, for all its hooks. A closed one costs a call an atomic load.
+type breaker struct {
+	options Breaker
+	changed func(BreakerState) // Called without mu, by the call that made the change.
+
+	state atomic.Uint32
+
+	mu     sync.Mutex
+	recent []time.Time // Of the last faults; a ring.
+	next   int
+	opened time.Time
+}
+
+func newBreaker(o Breaker, changed func(BreakerState)) *breaker {
+	return &breaker{options: o, changed: changed, recent: make([]time.Time, max(o.Faults, 0))}
+}
+
+func (b *breaker) current() BreakerState { return BreakerState(b.state.Load()) }
+
+// enter reports whether the plugin may be asked now, and whether the call is the one that tries. Whoever may must call leave.
+func (b *breaker) enter(now time.Time) (ok, probe bool) {
+	if b.current() == BreakerClosed {
+		return true, false
+	}
+	b.mu.Lock()
+	probe = b.current() == BreakerOpen && now.Sub(b.opened) >= b.options.Cooldown
+	if probe {
+		b.state.Store(uint32(BreakerHalfOpen))
+	}
+	ok = probe || b.current() == BreakerClosed
+	b.mu.Unlock()
+	if probe {
+		b.changed(BreakerHalfOpen)
+	}
+	return ok, probe
+}
+
+// leave notes how an answer went that enter let through. While the breaker is not closed only the probe counts: calls that began
+// before say nothing about now.
+func (b *breaker) leave(probe bool, fault error) {
+	if b.options.Faults <= 0 || fault == nil && !probe {
+		return
+	}
+	now := time.Now()
+	b.mu.Lock()
+	before := b.current()
+	switch {
+	case probe && fault == nil:
+		clear(b.recent)
+		b.state.Store(uint32(BreakerClosed))
+	case probe, before == BreakerClosed && b.tooManyLocked(now):
+		b.opened = now
+		b.state.Store(uint32(BreakerOpen))
+	}
+	after := b.current()
+	b.mu.Unlock()
+	if after != before {
+		b.changed(after)
+	}
+}
+
+// tooManyLocked notes a fault and reports whether it is the one too many.
+func (b *breaker) tooManyLocked(now time.Time) bool {
+	b.recent[b.next] = now
+	b.next = (b.next + 1) % len(b.recent)
+	oldest := b.recent[b.next]
+	return !oldest.IsZero() && now.Sub(oldest) <= b.options.Window
+}
