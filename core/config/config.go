@@ -17,6 +17,7 @@ type Config struct {
 	Auth       Auth                 `koanf:"auth"`
 	Namespaces map[string]Namespace `koanf:"namespaces" doc:"Options of each namespace, by name. A channel without a colon belongs to the namespace default."`
 	Plugins    Plugins              `koanf:"plugins"`
+	Bus        Bus                  `koanf:"bus"`
 	Audit      Audit                `koanf:"audit"`
 	Log        Log                  `koanf:"log"`
 	AccessLog  AccessLog            `koanf:"access_log"`
@@ -95,17 +96,19 @@ type JWT struct {
 
 // Namespace holds the options of the channels whose name begins with its name and a colon.
 type Namespace struct {
-	Subscribe     string        `koanf:"subscribe" doc:"Who may subscribe: anyone, user (authenticated), granted (by token or hook), nobody."`
-	Publish       string        `koanf:"publish" doc:"Who may publish: anyone, user, granted, nobody."`
-	Presence      bool          `koanf:"presence" doc:"Keep and show who is subscribed. Asking takes a subscription or a grant."`
-	JoinLeave     bool          `koanf:"join_leave" doc:"Tell subscribers who comes and goes."`
-	HistorySize   int           `koanf:"history_size" doc:"Publications kept per channel; 0: none."`
-	HistoryTTL    time.Duration `koanf:"history_ttl" doc:"How long publications are kept."`
-	Recovery      bool          `koanf:"recovery" doc:"Let clients recover what they missed; needs history."`
-	ExcludeSender bool          `koanf:"exclude_sender" doc:"Do not deliver a publication to the session that published it."`
-	SlowConsumer  string        `koanf:"slow_consumer" doc:"When a client's queue is full: disconnect (3008), drop_oldest, or conflate (keep only the newest publication of the channel)."`
-	Content       string        `koanf:"content" doc:"What publications hold: json (checked), or binary (Protobuf clients only)."`
-	AuditPayload  bool          `koanf:"audit_payload" doc:"Keep the payload in the audit."`
+	Subscribe      string        `koanf:"subscribe" doc:"Who may subscribe: anyone, user (authenticated), granted (by token or hook), nobody."`
+	Publish        string        `koanf:"publish" doc:"Who may publish: anyone, user, granted, nobody."`
+	Presence       bool          `koanf:"presence" doc:"Keep and show who is subscribed. Asking takes a subscription or a grant."`
+	JoinLeave      bool          `koanf:"join_leave" doc:"Tell subscribers who comes and goes."`
+	HistorySize    int           `koanf:"history_size" doc:"Publications kept per channel; 0: none."`
+	HistoryTTL     time.Duration `koanf:"history_ttl" doc:"How long publications are kept."`
+	HistoryStorage string        `koanf:"history_storage" doc:"Where they are kept: file (on the bus, over restarts), or memory (of this process: faster, and gone with it)."`
+	HistoryDisk    Size          `koanf:"history_disk" doc:"Most bytes the namespace's history may take on disk; 0: an equal share of half of what is free, on an external bus no limit."`
+	Recovery       bool          `koanf:"recovery" doc:"Let clients recover what they missed; needs history."`
+	ExcludeSender  bool          `koanf:"exclude_sender" doc:"Do not deliver a publication to the session that published it."`
+	SlowConsumer   string        `koanf:"slow_consumer" doc:"When a client's queue is full: disconnect (3008), drop_oldest, or conflate (keep only the newest publication of the channel)."`
+	Content        string        `koanf:"content" doc:"What publications hold: json (checked), or binary (Protobuf clients only)."`
+	AuditPayload   bool          `koanf:"audit_payload" doc:"Keep the payload in the audit."`
 }
 
 // Plugins is the owner's code.
@@ -123,6 +126,26 @@ type Plugin struct {
 	Deadline time.Duration  `koanf:"deadline" doc:"Time it has for one answer."`
 	OnError  string         `koanf:"on_error" doc:"What its faults mean: deny or allow."`
 	Config   map[string]any `koanf:"config" secret:"true" doc:"Values handed to the plugin."`
+}
+
+// Bus connects the processes of an installation and keeps what outlives them.
+type Bus struct {
+	URL             string `koanf:"url" secret:"password" doc:"Servers of an external NATS 2.11 or later with JetStream, such as nats://a:4222,nats://b:4222; tls:// insists on TLS. Empty: an embedded one, in the data directory."`
+	CredentialsFile string `koanf:"credentials_file" doc:"File with the credentials (.creds) for bus.url."`
+	User            string `koanf:"user" doc:"User for bus.url."`
+	Password        string `koanf:"password" secret:"true" doc:"Its password."`
+	Token           string `koanf:"token" secret:"true" doc:"Token for bus.url, instead of a user."`
+	TLS             BusTLS `koanf:"tls"`
+	Replicas        int    `koanf:"replicas" doc:"Copies of everything kept on bus.url: 1, 3 or 5."`
+	Prefix          string `koanf:"prefix" doc:"How all subjects and streams begin. Installations that share a NATS need different ones."`
+	Listen          string `koanf:"listen" doc:"Loopback address where the embedded NATS listens for other processes, such as 127.0.0.1:0 for any free port; empty: it does not. The token is in bus.token in the data directory."`
+}
+
+// BusTLS is the encryption of the connection to an external bus.
+type BusTLS struct {
+	CA   string `koanf:"ca" doc:"PEM file with the authorities that may have signed the server's certificate; empty: those of the system."`
+	Cert string `koanf:"cert" doc:"PEM file with our certificate, if the server asks for one."`
+	Key  string `koanf:"key" doc:"PEM file with its key."`
 }
 
 // Audit is the record of what happened.

@@ -33,6 +33,7 @@ func Default() Config {
 		Auth:       Auth{Type: "hook", User: "anonymous", JWT: JWT{Leeway: 10 * time.Second}},
 		Namespaces: map[string]Namespace{},
 		Plugins:    Plugins{Dir: "./plugins", Load: []Plugin{}, Deadline: 50 * time.Millisecond, OnError: "deny"},
+		Bus:        Bus{Replicas: 1, Prefix: "zenconn"},
 		Audit: Audit{
 			Queue:       100_000,
 			QueueSize:   64 << 20,
@@ -50,12 +51,13 @@ func Default() Config {
 // DefaultNamespace returns what a namespace has where its entry says nothing.
 func DefaultNamespace() Namespace {
 	return Namespace{
-		Subscribe:    "granted",
-		Publish:      "granted",
-		HistoryTTL:   10 * time.Minute,
-		SlowConsumer: "disconnect",
-		Content:      "json",
-		AuditPayload: true,
+		Subscribe:      "granted",
+		Publish:        "granted",
+		HistoryTTL:     10 * time.Minute,
+		HistoryStorage: "file",
+		SlowConsumer:   "disconnect",
+		Content:        "json",
+		AuditPayload:   true,
 	}
 }
 

@@ -1,0 +1,256 @@
+package bus
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+const (
+	readyTimeout  = 30 * time.Second // For a server to read what it has stored.
+	watchInterval = 2 * time.Second
+	sickTime      = 5 * time.Second // A server that is sick for so long is started again, if there is room on the disk.
+	leastFree     = 64 << 20        // Bytes that must be free for that.
+	maxPayload    = 8 << 20         // The server's own recommendation; clients' frames are smaller by far.
+	maxMemory     = 256 << 20       // For streams in memory and the server's own.
+	tokenFile     = "bus.token"
+)
+
+// embedded is the server in this process. It can be exchanged while connections to it live: they connect again.
+type embedded struct {
+	// Set by start.
+	options Options
+	log     *seldom
+	dir     string
+	token   string // What connections must show; "" without a listener.
+	budget  int64  // Bytes the streams may take together.
+
+	mu     sync.RWMutex // Guards all below.
+	server *server.Server
+	sick   string // What is wrong; "": nothing.
+}
+
+// start makes the first server.
+func (e *embedded) start(ctx context.Context) error {
+	e.dir = filepath.Join(e.options.Data, "nats")
+	if err := os.MkdirAll(e.dir, 0o700); err != nil {
+		return fmt.Errorf("bus: %w", err)
+	}
+	var err error
+	if e.budget, err = budget(e.dir); err != nil {
+		return fmt.Errorf("bus: cannot find out how much room there is: %w", err)
+	}
+	if e.options.Config.Listen != "" {
+		if e.token, err = credential(filepath.Join(e.options.Data, tokenFile)); err != nil {
+			return fmt.Errorf("bus: %w", err)
+		}
+	}
+	s, err := e.launch(ctx)
+	if err != nil {
+		return err
+	}
+	e.server = s
+	return nil
+}
+
+// launch starts a server and waits until it answers.
+func (e *embedded) launch(ctx context.Context) (*server.Server, error) {
+	// The budget is kept by the limits of the streams. One for all would make streams that were there before, with limits of a time
+	// with more room, stand in the way of new ones.
+	o := &server.Options{
+		ServerName: e.options.Node, DontListen: true, NoSigs: true, NoLog: true, JetStream: true, StoreDir: e.dir,
+		JetStreamMaxMemory: maxMemory, JetStreamMaxStore: 1 << 60, DisableJetStreamBanner: true, MaxPayload: maxPayload,
+		Authorization: e.token,
+	}
+	if e.options.Config.Listen != "" {
+		host, port, err := net.SplitHostPort(e.options.Config.Listen)
+		if err != nil {
+			return nil, fmt.Errorf("bus.listen: %w", err)
+		}
+		if o.Port, err = strconv.Atoi(port); err != nil {
+			return nil, fmt.Errorf("bus.listen: %w", err)
+		}
+		o.Host, o.DontListen = host, false
+		if o.Port == 0 {
+			o.Port = server.RANDOM_PORT
+		}
+	}
+	s, err := server.NewServer(o)
+	if err != nil {
+		return nil, fmt.Errorf("bus: %w", err)
+	}
+	s.SetLoggerV2(serverLog{e.options.Log}, false, false, false)
+	started := make(chan struct{})
+	go func() { s.Start(); close(started) }()
+	ready := make(chan bool, 1)
+	go func() { ready <- s.ReadyForConnections(readyTimeout) }()
+	ok := false
+	select {
+	case ok = <-ready:
+	case <-ctx.Done():
+	}
+	if !ok || !s.JetStreamEnabled() {
+		s.Shutdown()
+		<-started
+		s.WaitForShutdown()
+		return nil, errors.Join(fmt.Errorf("bus: the embedded NATS server does not start in %s (see the log)", e.dir), ctx.Err())
+	}
+	<-started
+	return s, nil
+}
+
+// InProcessConn implements nats.InProcessConnProvider.
+func (e *embedded) InProcessConn() (net.Conn, error) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	if e.server == nil {
+		return nil, net.ErrClosed
+	}
+	return e.server.InProcessConn()
+}
+
+func (e *embedded) addr() string {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	if e.server == nil || e.options.Config.Listen == "" {
+		return ""
+	}
+	return e.server.Addr().String()
+}
+
+func (e *embedded) problem() string {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	return e.sick
+}
+
+// watch looks after the server until ctx ends. A JetStream that could not write stays broken although there is room again; it is
+// started anew then.
+func (e *embedded) watch(ctx context.Context) {
+	ticker := time.NewTicker(watchInterval)
+	defer ticker.Stop()
+	var since time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		sick := e.examine()
+		e.mu.Lock()
+		e.sick = sick
+		e.mu.Unlock()
+		switch {
+		case sick == "":
+			since = time.Time{}
+		case since.IsZero():
+			since = time.Now()
+			e.log.say(slog.LevelError, "the embedded bus does not store", "problem", sick)
+		case time.Since(since) >= sickTime:
+			if free, err := freeBytes(e.dir); err == nil && free >= leastFree {
+				e.restart(ctx)
+				since = time.Time{}
+			}
+		}
+	}
+}
+
+// examine returns what is wrong with the server.
+func (e *embedded) examine() string {
+	e.mu.RLock()
+	s := e.server
+	e.mu.RUnlock()
+	if s == nil {
+		return "the embedded bus is down; see the log"
+	}
+	if health := s.Healthz(nil); health.StatusCode >= 400 {
+		return "the embedded bus cannot store (is the disk full?): " + health.Error
+	}
+	return ""
+}
+
+func (e *embedded) restart(ctx context.Context) {
+	e.mu.Lock()
+	old := e.server
+	e.server = nil
+	e.mu.Unlock()
+	if old != nil {
+		old.Shutdown()
+		old.WaitForShutdown()
+	}
+	s, err := e.launch(ctx)
+	if err != nil {
+		e.log.say(slog.LevelError, "the embedded bus could not be started again", "error", err)
+		return
+	}
+	e.log.say(slog.LevelWarn, "the embedded bus was started again, because it did not store although there is room")
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.server = s
+}
+
+// stop ends the server. It may be called again.
+func (e *embedded) stop() {
+	e.mu.Lock()
+	s := e.server
+	e.server = nil
+	e.mu.Unlock()
+	if s != nil {
+		s.Shutdown()
+		s.WaitForShutdown()
+	}
+}
+
+// budget is half of what is free for the directory, counting what it takes already as free.
+func budget(dir string) (int64, error) {
+	free, err := freeBytes(dir)
+	if err != nil {
+		return 0, err
+	}
+	var used int64
+	err = filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		used += info.Size()
+		return nil
+	})
+	return (free + used) / 2, err
+}
+
+// credential reads the installation's secret, or makes it. Only the owner of the file can read it.
+func credential(path string) (string, error) {
+	b, err := os.ReadFile(path)
+	if err == nil {
+		if token := strings.TrimSpace(string(b)); len(token) >= 16 {
+			return token, nil
+		}
+		return "", fmt.Errorf("%s holds no token: delete it to get a new one", path)
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	token := rand.Text()
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return "", err
+	}
+	_, err = f.WriteString(token + "\n")
+	return token, errors.Join(err, f.Sync(), f.Close())
+}
