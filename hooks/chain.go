@@ -291,7 +291,8 @@ func askOne[E any](ctx context.Context, observer Observer, rules *rules[E], s *s
 		answer = s.meaningOfFault()
 		fault = fmt.Errorf("plugin %s: on_%s: %w", s.Plugin.Name(), rules.hook, fault)
 	}
-	if observer != nil && (answer.Verdict != Pass || answer.Modified || fault != nil) {
+	unasked := answer.Verdict == Pass && errors.Is(fault, ErrBreakerOpen) // Every message, perhaps: the observer knows the state.
+	if observer != nil && !unasked && (answer.Verdict != Pass || answer.Modified || fault != nil) {
 		d := Decision{Hook: rules.hook, Plugin: s.Plugin.Name(), Hash: s.hash, Verdict: answer.Verdict, Modified: answer.Modified,
 			Code: answer.Code, Reason: answer.Reason, Fault: fault, Duration: time.Since(start)}
 		d.Client, d.Channel, d.Message = rules.describe(event)

@@ -12,7 +12,6 @@ import (
 )
 
 func testVerdicts(t *testing.T, c *hooks.Chain, r *record) {
-	internal := hooks.Answer{Verdict: hooks.Deny, Code: 100, Reason: core.ErrInternal.Message}
 	for _, tt := range []struct {
 		data  string
 		want  hooks.Answer
@@ -111,6 +110,9 @@ func testJoin(t *testing.T, c *hooks.Chain) {
 		t.Errorf("answer %+v", a)
 	}
 	o := e.Options
+	if o.Allow != core.MayPublish {
+		t.Errorf("granted %b, want pub", o.Allow)
+	}
 	if string(o.Info) != `{"seat":1}` || string(o.Data) != `{"welcome":"room:1"}` || o.ExpireAt != 1900000000 {
 		t.Errorf("info %s, data %s, expires %d", o.Info, o.Data, o.ExpireAt)
 	}

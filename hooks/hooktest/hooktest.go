@@ -26,14 +26,28 @@ const (
 	//                           {"hello":1}, subscribes to "news", grants sub and pub on "room:*" as a wildcard; allows.
 	//                           With the token "badjson" it sets info to "{" and allows.
 	Join Behaviour = "join" // subscribe: sets info to {"seat":1}, data to {"welcome":"<channel>"}, expire_at to 1900000000, presence
-	//                         to true, join_leave to false, and leaves recovery; allows.
+	//                         to true, join_leave to false, and leaves recovery; grants pub in the channel; allows.
 	Call Behaviour = "call" // rpc: method "echo" is answered with the input; "bad" with the text "not json"; "refuse" is denied
 	//                         with 404 and "no such thing"; "empty" is allowed without a reply; others pass.
+	Renew Behaviour = "renew" // refresh: with the token "no" it denies with 3500; "pass" passes; "bad" sets info to "{" and allows. Else it
+	//                           adds 100 to expire_at, sets info to {"at":"<channel>"}, "session" when there is none, and allows.
+	Define Behaviour = "define" // channel: denies "room:secret"; sets subscribe to "everyone" for "room:bad"; sets history_size to 50 and
+	//                             nothing else for "room:forever"; passes in the namespace "other"; otherwise sets subscribe to
+	//                             "granted", publish to "anyone", presence, join_leave, recovery and exclude_sender to true, history_size
+	//                             to 50, history_ttl to 90 seconds, slow_consumer to "conflate", and passes.
+	Route Behaviour = "route" // publish: does what data says and passes: redirect (to "room:2"), expire (at 1900000000), skip (the
+	//                           history), exclude (the sender), include (the sender).
+	Take Behaviour = "take" // send: "ok" is allowed, "no" denied with 3503, others pass.
+	Told Behaviour = "told" // unsubscribe and disconnect: fails unless the event says channel room:1 (unsubscribe only), code 2500,
+	//                         reason "insufficient state" and user alice; otherwise denies.
+	Redact Behaviour = "redact" // audit: of messages in room:1 with the hook and action empty it sets payload to "gone", user to "someone",
+	//                             tags to {a: "x"}, remote_addr to "192.0.2.0" and reason to "why"; drops sessions; denies decisions
+	//                             of the hook "publish"; fails for actions "start"; sets remote_addr to "nowhere" for others.
 	Spin Behaviour = "spin" // publish: with data "spin" it never returns by itself; otherwise it allows.
 )
 
 // Behaviours lists all of them.
-var Behaviours = []Behaviour{Verdicts, Fields, Rewrite, Admit, Join, Call, Spin}
+var Behaviours = []Behaviour{Verdicts, Fields, Rewrite, Admit, Join, Call, Renew, Define, Route, Take, Told, Redact, Spin}
 
 // Run runs the suite. load returns a fresh plugin with the behaviour; Run closes it.
 func Run(t *testing.T, load func(t *testing.T, b Behaviour) hooks.Plugin) {
@@ -54,8 +68,10 @@ func Run(t *testing.T, load func(t *testing.T, b Behaviour) hooks.Plugin) {
 		if p.Name() == "" || len(p.Hash()) != 64 || strings.ToLower(p.Hash()) != p.Hash() {
 			t.Errorf("name %q, hash %q: want a name and 64 lower-case hex digits", p.Name(), p.Hash())
 		}
-		if !c.Has(hooks.OnPublish) || c.Has(hooks.OnConnect) || c.Has(hooks.OnSubscribe) || c.Has(hooks.OnRPC) {
-			t.Errorf("hooks %v, want publish only", c.Plugins()[0].Hooks)
+		for _, hook := range hooks.All {
+			if c.Has(hook) != (hook == hooks.OnPublish) {
+				t.Errorf("hooks %v, want publish only", c.Plugins()[0].Hooks)
+			}
 		}
 	})
 	t.Run("verdicts", func(t *testing.T) {
@@ -81,6 +97,30 @@ func Run(t *testing.T, load func(t *testing.T, b Behaviour) hooks.Plugin) {
 	t.Run("call", func(t *testing.T) {
 		_, c, r := open(t, Call)
 		testCall(t, c, r)
+	})
+	t.Run("renew", func(t *testing.T) {
+		_, c, r := open(t, Renew)
+		testRenew(t, c, r)
+	})
+	t.Run("define", func(t *testing.T) {
+		_, c, r := open(t, Define)
+		testDefine(t, c, r)
+	})
+	t.Run("route", func(t *testing.T) {
+		_, c, _ := open(t, Route)
+		testRoute(t, c)
+	})
+	t.Run("take", func(t *testing.T) {
+		_, c, _ := open(t, Take)
+		testTake(t, c)
+	})
+	t.Run("told", func(t *testing.T) {
+		_, c, r := open(t, Told)
+		testTold(t, c, r)
+	})
+	t.Run("redact", func(t *testing.T) {
+		_, c, r := open(t, Redact)
+		testRedact(t, c, r)
 	})
 	t.Run("spin", func(t *testing.T) { testSpin(t, load(t, Spin)) })
 }

@@ -1,5 +1,5 @@
-// Package lua runs plugins written in Lua 5.1: one file, whose global functions on_connect, on_subscribe, on_publish and on_rpc
-// are the hooks.
+// Package lua runs plugins written in Lua 5.1: one file, whose global functions on_connect, on_publish and so on are the
+// hooks.
 //
 // A file is compiled once. Each of a few instances runs it once from the top and then answers one call at a time. An instance
 // cannot reach the machine it runs on, and is interrupted at its deadline wherever it is: in a loop, in a pattern, in a sort. What

@@ -9,7 +9,6 @@ import (
 
 	lua "github.com/yuin/gopher-lua"
 
-	"github.com/zenconn/server/core"
 	"github.com/zenconn/server/hooks"
 )
 
@@ -17,13 +16,14 @@ import (
 type event interface {
 	get(in *instance, name string) (value lua.LValue, known bool)
 	set(in *instance, name string, value lua.LValue) (writable bool)
-	readable() []string // Besides the fields of the client.
+	client() *hooks.Client // nil when no client is the cause.
+	readable() []string    // Besides the fields of the client.
 	writable() []string
 	reset()
 	modified() bool
 }
 
-// clientFields are readable in every hook. header is a method.
+// clientFields are readable in every hook that has a client. header is a method.
 var clientFields = []string{"client", "user", "info", "name", "version", "remote_addr", "transport", "protocol", "user_agent", "header"}
 
 func (in *instance) makeEventMeta() {
@@ -59,7 +59,10 @@ func (in *instance) readField(l *lua.LState) int {
 	ev, name := in.current(l), l.CheckString(2)
 	value, known := ev.get(in, name)
 	if !known {
-		fields := slices.Concat(ev.readable(), clientFields)
+		fields := ev.readable()
+		if ev.client() != nil {
+			fields = slices.Concat(fields, clientFields)
+		}
 		l.RaiseError("this event has no field %q%s; it has %s", name, didYouMean(name, fields), strings.Join(fields, ", "))
 	}
 	l.Push(value)
@@ -69,6 +72,9 @@ func (in *instance) readField(l *lua.LState) int {
 func (in *instance) writeField(l *lua.LState) int {
 	ev, name := in.current(l), l.CheckString(2)
 	if !ev.set(in, name, l.Get(3)) {
+		if len(ev.writable()) == 0 {
+			l.RaiseError("the field %q cannot be written: this event only tells", name)
+		}
 		l.RaiseError("the field %q cannot be written%s; writable here: %s", name, didYouMean(name, ev.writable()),
 			strings.Join(ev.writable(), ", "))
 	}
@@ -77,27 +83,12 @@ func (in *instance) writeField(l *lua.LState) int {
 
 func (in *instance) header(l *lua.LState) int {
 	ev, name := in.current(l), l.CheckString(2)
-	c := clientOf(ev)
 	value := ""
-	if c.Header != nil {
+	if c := ev.client(); c != nil && c.Header != nil {
 		value = c.Header(name)
 	}
 	l.Push(lua.LString(value))
 	return 1
-}
-
-func clientOf(ev event) *hooks.Client {
-	switch ev := ev.(type) {
-	case *connectEvent:
-		return &ev.Client
-	case *subscribeEvent:
-		return &ev.Client
-	case *publishEvent:
-		return &ev.Client
-	case *rpcEvent:
-		return &ev.Client
-	}
-	panic("lua: unknown event")
 }
 
 // clientField reads what every event knows about its connection.
@@ -140,108 +131,7 @@ type changes struct{ changed bool }
 
 func (c *changes) modified() bool { return c.changed }
 
-// connectEvent is the event of on_connect.
-type connectEvent struct {
-	*hooks.Connect
-	changes
-	replied bool // Data was written: reads see it instead of what the client sent.
-}
-
-func (*connectEvent) readable() []string {
-	return []string{"token", "data", "expire_at", "subscribe", "grant"}
-}
-func (*connectEvent) writable() []string { return []string{"user", "info", "expire_at", "data"} }
-func (e *connectEvent) reset()           { *e = connectEvent{} }
-
-func (e *connectEvent) get(in *instance, name string) (lua.LValue, bool) {
-	switch name {
-	case "user":
-		return lua.LString(e.User), true
-	case "info":
-		return text(e.Info), true
-	case "token":
-		return lua.LString(e.Token), true
-	case "expire_at":
-		return lua.LNumber(e.ExpireAt), true
-	case "subscribe", "grant":
-		return in.methods[name], true
-	case "data":
-		if e.replied {
-			return text(e.Data), true
-		}
-		return text(e.Input), true
-	}
-	return in.clientField(&e.Client, name)
-}
-
-func (e *connectEvent) set(in *instance, name string, value lua.LValue) bool {
-	switch name {
-	case "user":
-		e.User = in.wantText(name, value)
-	case "info":
-		e.Info = in.wantJSON(name, value)
-	case "expire_at":
-		e.ExpireAt = in.wantTime(name, value)
-	case "data":
-		e.Data, e.replied = in.wantJSON(name, value), true
-	default:
-		return false
-	}
-	e.changed = true
-	return true
-}
-
-// subscribe is ev:subscribe(channel), a server-side subscription made at connect.
-func (in *instance) subscribe(l *lua.LState) int {
-	e, ok := in.current(l).(*connectEvent)
-	if !ok {
-		l.RaiseError("ev:subscribe is for on_connect")
-	}
-	channel := l.CheckString(2)
-	if channel == "" || !utf8.ValidString(channel) {
-		l.ArgError(2, "a channel's name must be UTF-8 and not empty")
-	}
-	if e.Subs == nil {
-		e.Subs = map[string]core.SubscribeOptions{}
-	}
-	e.Subs[channel] = core.SubscribeOptions{}
-	e.changed = true
-	return 0
-}
-
-// grant is ev:grant{channels = {...}, match = "wildcard", allow = {"sub"}}.
-func (in *instance) grant(l *lua.LState) int {
-	e, ok := in.current(l).(*connectEvent)
-	if !ok {
-		l.RaiseError("ev:grant is for on_connect")
-	}
-	var channels, allow []string
-	var match string
-	readable(l, 2).ForEach(func(key, value lua.LValue) {
-		switch key.String() {
-		case "channels":
-			channels = in.wantList("channels", value)
-		case "allow":
-			allow = in.wantList("allow", value)
-		case "match":
-			match = in.wantText("match", value)
-		default:
-			l.RaiseError("ev:grant has no field %q; it has channels, match, allow", key.String())
-		}
-	})
-	if len(channels) == 0 || len(allow) == 0 {
-		l.RaiseError("ev:grant needs channels and allow, as in ev:grant{channels = {\"news:*\"}, match = \"wildcard\", allow = {\"sub\"}}")
-	}
-	granted, err := core.NewGrant(channels, match, allow)
-	if err != nil {
-		l.RaiseError("ev:grant: %s", err.Error())
-	}
-	e.Grants = append(e.Grants, granted)
-	e.changed = true
-	return 0
-}
-
-// wantText, wantJSON, wantTime, wantFlag and wantList check a value written to a field.
+// wantText, wantJSON, wantTime, wantBool, wantFlag and wantList check a value written to a field.
 func (in *instance) wantText(name string, value lua.LValue) string {
 	s, ok := value.(lua.LString)
 	if !ok {
@@ -273,6 +163,14 @@ func (in *instance) wantTime(name string, value lua.LValue) int64 {
 		in.l.RaiseError("%s must be whole seconds since 1970, or 0 for never, not %s", name, fmt.Sprintf("%.40s", value.String()))
 	}
 	return int64(n)
+}
+
+func (in *instance) wantBool(name string, value lua.LValue) bool {
+	b, ok := value.(lua.LBool)
+	if !ok {
+		in.l.RaiseError("%s must be true or false, not a %s", name, value.Type())
+	}
+	return bool(b)
 }
 
 func (in *instance) wantFlag(name string, value lua.LValue) *bool {

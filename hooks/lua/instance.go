@@ -39,9 +39,15 @@ type instance struct {
 	hooks     [seats]*lua.LFunction     // As they were after the file had run; nil: not defined.
 
 	connect      connectEvent
+	refresh      refreshEvent
 	subscription subscribeEvent
+	channel      channelEvent
 	publication  publishEvent
 	procedure    rpcEvent
+	message      sendEvent
+	left         unsubscribeEvent
+	gone         disconnectEvent
+	record       auditEvent
 }
 
 // newInstance makes a state and runs the file in it.

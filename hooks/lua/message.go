@@ -6,85 +6,22 @@ import (
 	"github.com/zenconn/server/hooks"
 )
 
-// subscribeEvent is the event of on_subscribe.
-type subscribeEvent struct {
-	*hooks.Subscribe
-	changes
-	replied bool // Options.Data was written: reads see it instead of what the client sent.
-}
-
-func (*subscribeEvent) readable() []string {
-	return []string{"channel", "data", "expire_at", "presence", "join_leave", "recovery"}
-}
-
-func (*subscribeEvent) writable() []string {
-	return []string{"info", "data", "expire_at", "presence", "join_leave", "recovery"}
-}
-
-func (e *subscribeEvent) reset() { *e = subscribeEvent{} }
-
-func (e *subscribeEvent) get(in *instance, name string) (lua.LValue, bool) {
-	switch name {
-	case "channel":
-		return lua.LString(e.Channel), true
-	case "info":
-		if e.Options.Info != nil {
-			return text(e.Options.Info), true
-		}
-	case "data":
-		if e.replied {
-			return text(e.Options.Data), true
-		}
-		return text(e.Input), true
-	case "expire_at":
-		return lua.LNumber(e.Options.ExpireAt), true
-	case "presence":
-		return flag(e.Options.Presence), true
-	case "join_leave":
-		return flag(e.Options.JoinLeave), true
-	case "recovery":
-		return flag(e.Options.Recovery), true
-	}
-	return in.clientField(&e.Client, name)
-}
-
-func flag(b *bool) lua.LValue {
-	if b == nil {
-		return lua.LNil
-	}
-	return lua.LBool(*b)
-}
-
-func (e *subscribeEvent) set(in *instance, name string, value lua.LValue) bool {
-	switch name {
-	case "info":
-		e.Options.Info = in.wantJSON(name, value)
-	case "data":
-		e.Options.Data, e.replied = in.wantJSON(name, value), true
-	case "expire_at":
-		e.Options.ExpireAt = in.wantTime(name, value)
-	case "presence":
-		e.Options.Presence = in.wantFlag(name, value)
-	case "join_leave":
-		e.Options.JoinLeave = in.wantFlag(name, value)
-	case "recovery":
-		e.Options.Recovery = in.wantFlag(name, value)
-	default:
-		return false
-	}
-	e.changed = true
-	return true
-}
-
 // publishEvent is the event of on_publish.
 type publishEvent struct {
 	*hooks.Publish
 	changes
 }
 
-func (*publishEvent) readable() []string { return []string{"channel", "data", "tags", "id"} }
-func (*publishEvent) writable() []string { return []string{"data", "tags"} }
-func (e *publishEvent) reset()           { *e = publishEvent{} }
+func (*publishEvent) readable() []string {
+	return []string{"channel", "data", "tags", "id", "redirect", "expire_at", "skip_history", "exclude_sender"}
+}
+
+func (*publishEvent) writable() []string {
+	return []string{"data", "tags", "redirect", "expire_at", "skip_history", "exclude_sender"}
+}
+
+func (e *publishEvent) client() *hooks.Client { return &e.Client }
+func (e *publishEvent) reset()                { *e = publishEvent{} }
 
 func (e *publishEvent) get(in *instance, name string) (lua.LValue, bool) {
 	switch name {
@@ -95,11 +32,18 @@ func (e *publishEvent) get(in *instance, name string) (lua.LValue, bool) {
 	case "id":
 		return lua.LString(e.Message.String()), true
 	case "tags":
-		t := in.l.CreateTable(0, len(e.Tags))
-		for key, value := range e.Tags {
-			t.RawSetString(key, lua.LString(value))
+		return in.tags(e.Tags), true
+	case "redirect":
+		if e.Redirect == "" {
+			return lua.LNil, true
 		}
-		return in.freeze(t, "ev.tags is replaced as a whole, as in ev.tags = {lang = \"en\"}"), true
+		return lua.LString(e.Redirect), true
+	case "expire_at":
+		return lua.LNumber(e.ExpireAt), true
+	case "skip_history":
+		return lua.LBool(e.SkipHistory), true
+	case "exclude_sender":
+		return flag(e.ExcludeSender), true
 	}
 	return in.clientField(&e.Client, name)
 }
@@ -107,19 +51,41 @@ func (e *publishEvent) get(in *instance, name string) (lua.LValue, bool) {
 func (e *publishEvent) set(in *instance, name string, value lua.LValue) bool {
 	switch name {
 	case "data":
-		s, ok := value.(lua.LString)
-		if !ok {
-			in.l.RaiseError("data must be a string, not a %s; json.encode makes one of a table", value.Type())
-		}
-		if string(s) != string(e.Data) { // Writing back what was read is no change.
+		s := in.wantBytes(name, value)
+		if s != string(e.Data) { // Writing back what was read is no change.
 			e.Data, e.changed = []byte(s), true
 		}
 	case "tags":
 		e.Tags, e.changed = in.wantTags(value), true
+	case "redirect":
+		e.Redirect, e.changed = in.wantChannel(name, value), true
+	case "expire_at":
+		e.ExpireAt, e.changed = in.wantTime(name, value), true
+	case "skip_history":
+		e.SkipHistory, e.changed = in.wantBool(name, value), true
+	case "exclude_sender":
+		e.ExcludeSender, e.changed = in.wantFlag(name, value), true
 	default:
 		return false
 	}
 	return true
+}
+
+// tags is a table that says how to write it.
+func (in *instance) tags(tags map[string]string) lua.LValue {
+	t := in.l.CreateTable(0, len(tags))
+	for key, value := range tags {
+		t.RawSetString(key, lua.LString(value))
+	}
+	return in.freeze(t, "ev.tags is replaced as a whole, as in ev.tags = {lang = \"en\"}")
+}
+
+// wantChannel takes a channel's name, or nil for none.
+func (in *instance) wantChannel(name string, value lua.LValue) string {
+	if value == lua.LNil {
+		return ""
+	}
+	return in.wantText(name, value)
 }
 
 func (in *instance) wantTags(value lua.LValue) map[string]string {
@@ -143,9 +109,10 @@ type rpcEvent struct {
 	changes
 }
 
-func (*rpcEvent) readable() []string { return []string{"method", "data", "reply"} }
-func (*rpcEvent) writable() []string { return []string{"reply"} }
-func (e *rpcEvent) reset()           { *e = rpcEvent{} }
+func (*rpcEvent) readable() []string      { return []string{"method", "data", "reply"} }
+func (*rpcEvent) writable() []string      { return []string{"reply"} }
+func (e *rpcEvent) client() *hooks.Client { return &e.Client }
+func (e *rpcEvent) reset()                { *e = rpcEvent{} }
 
 func (e *rpcEvent) get(in *instance, name string) (lua.LValue, bool) {
 	switch name {
@@ -165,4 +132,23 @@ func (e *rpcEvent) set(in *instance, name string, value lua.LValue) bool {
 	}
 	e.Reply, e.changed = in.wantJSON(name, value), true
 	return true
+}
+
+// sendEvent is the event of on_send.
+type sendEvent struct {
+	*hooks.Send
+	changes
+}
+
+func (*sendEvent) readable() []string                     { return []string{"data"} }
+func (*sendEvent) writable() []string                     { return nil }
+func (*sendEvent) set(*instance, string, lua.LValue) bool { return false }
+func (e *sendEvent) client() *hooks.Client                { return &e.Client }
+func (e *sendEvent) reset()                               { *e = sendEvent{} }
+
+func (e *sendEvent) get(in *instance, name string) (lua.LValue, bool) {
+	if name == "data" {
+		return text(e.Input), true
+	}
+	return in.clientField(&e.Client, name)
 }

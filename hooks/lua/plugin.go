@@ -1,7 +1,6 @@
 package lua
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -43,17 +42,29 @@ var hookFunctions = [...]struct {
 	hook hooks.Hook
 	name string
 }{
-	{hooks.OnConnect, "on_connect"},
-	{hooks.OnSubscribe, "on_subscribe"},
-	{hooks.OnPublish, "on_publish"},
-	{hooks.OnRPC, "on_rpc"},
+	seatConnect:     {hooks.OnConnect, "on_connect"},
+	seatRefresh:     {hooks.OnRefresh, "on_refresh"},
+	seatSubscribe:   {hooks.OnSubscribe, "on_subscribe"},
+	seatChannel:     {hooks.OnChannel, "on_channel"},
+	seatPublish:     {hooks.OnPublish, "on_publish"},
+	seatRPC:         {hooks.OnRPC, "on_rpc"},
+	seatSend:        {hooks.OnSend, "on_send"},
+	seatUnsubscribe: {hooks.OnUnsubscribe, "on_unsubscribe"},
+	seatDisconnect:  {hooks.OnDisconnect, "on_disconnect"},
+	seatAudit:       {hooks.OnAudit, "on_audit"},
 }
 
 const (
 	seatConnect = iota
+	seatRefresh
 	seatSubscribe
+	seatChannel
 	seatPublish
 	seatRPC
+	seatSend
+	seatUnsubscribe
+	seatDisconnect
+	seatAudit
 	seats
 )
 
@@ -170,48 +181,4 @@ func (p *Plugin) Hooks() []hooks.Hook { return p.hooks }
 func (p *Plugin) Close() error {
 	p.pool.close()
 	return nil
-}
-
-// Connect implements hooks.Connector.
-func (p *Plugin) Connect(ctx context.Context, e *hooks.Connect) (hooks.Answer, error) {
-	in, err := p.pool.take(ctx)
-	if err != nil {
-		return hooks.Answer{}, err
-	}
-	defer p.pool.put(in)
-	in.connect.Connect = e
-	return in.answer(ctx, seatConnect, &in.connect)
-}
-
-// Subscribe implements hooks.Subscriber.
-func (p *Plugin) Subscribe(ctx context.Context, e *hooks.Subscribe) (hooks.Answer, error) {
-	in, err := p.pool.take(ctx)
-	if err != nil {
-		return hooks.Answer{}, err
-	}
-	defer p.pool.put(in)
-	in.subscription.Subscribe = e
-	return in.answer(ctx, seatSubscribe, &in.subscription)
-}
-
-// Publish implements hooks.Publisher.
-func (p *Plugin) Publish(ctx context.Context, e *hooks.Publish) (hooks.Answer, error) {
-	in, err := p.pool.take(ctx)
-	if err != nil {
-		return hooks.Answer{}, err
-	}
-	defer p.pool.put(in)
-	in.publication.Publish = e
-	return in.answer(ctx, seatPublish, &in.publication)
-}
-
-// Call implements hooks.Caller.
-func (p *Plugin) Call(ctx context.Context, e *hooks.RPC) (hooks.Answer, error) {
-	in, err := p.pool.take(ctx)
-	if err != nil {
-		return hooks.Answer{}, err
-	}
-	defer p.pool.put(in)
-	in.procedure.RPC = e
-	return in.answer(ctx, seatRPC, &in.procedure)
 }

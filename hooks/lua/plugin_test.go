@@ -27,7 +27,8 @@ func TestLoad(t *testing.T) {
 		{"break outside", "break", "my.lua:1: "},
 		{"runtime error", "\nlocal t = nil\nt.x = 1", "my.lua:3: attempt to index"},
 		{"top level spins", "while true do end", "my.lua:1: no answer within the deadline"},
-		{"no hook", "local x = 1", "my.lua: defines no hook; the hooks are on_connect, on_subscribe, on_publish, on_rpc"},
+		{"no hook", "local x = 1", "my.lua: defines no hook; the hooks are on_connect, on_refresh, on_subscribe, on_channel, on_publish, on_rpc, " +
+			"on_send, on_unsubscribe, on_disconnect, on_audit"},
 		{"empty", "", "my.lua: defines no hook"},
 		{"unknown hook", "function on_publsh(ev) end", "my.lua: there is no hook on_publsh (did you mean on_publish?)"},
 		{"unknown hook beside a known one", "function on_rpc(ev) end function on_message(ev) end", "there is no hook on_message;"},
@@ -78,7 +79,8 @@ func TestLoad(t *testing.T) {
 // What a script does wrong with its event or its answer is a fault that says what would have been right.
 func TestFaults(t *testing.T) {
 	for _, tt := range []struct{ name, body, want string }{
-		{"unknown field", `return ev.chanel`, `m.lua:1: this event has no field "chanel" (did you mean channel?); it has channel, data, tags, id, client`},
+		{"unknown field", `return ev.chanel`, `m.lua:1: this event has no field "chanel" (did you mean channel?); it has channel, data, tags, id, redirect, expire_at, ` +
+			`skip_history, exclude_sender, client`},
 		{"field of another hook", `return ev.token`, `no field "token"`},
 		{"unknown field written", `ev.dat = "x"`, `the field "dat" cannot be written (did you mean data?); writable here: data, tags`},
 		{"read-only field", `ev.user = "bob"`, `the field "user" cannot be written; writable here: data, tags`},

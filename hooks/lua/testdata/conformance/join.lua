@@ -4,5 +4,6 @@ function on_subscribe(ev)
   ev.expire_at = 1900000000
   ev.presence = true
   ev.join_leave = false
+  ev:grant{allow = {"pub"}}
   return true
 end
