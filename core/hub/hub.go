@@ -79,7 +79,7 @@ func (h *Hub) Publish(ctx context.Context, ns *channel.Namespace, pub *core.Publ
 			return Published{}, nil
 		}
 		g := h.flushers.Gather()
-		n := t.fanOut(pub, except, g)
+		n := t.fanOut(placed{Publication: pub}, except, g)
 		g.Flush()
 		return Published{Deliveries: n}, nil
 	}
@@ -105,12 +105,12 @@ func (h *Hub) publishInOrder(ctx context.Context, t *topic, ns *channel.Namespac
 	if err != nil {
 		return Published{}, err
 	}
-	return Published{Position: at, Deliveries: t.fanOut(pub, except, g)}, nil
+	return Published{Position: at, Deliveries: t.fanOut(placed{pub, at.Epoch}, except, g)}, nil
 }
 
 // fanOut queues the publication, encoded once per encoding, for the members. It is the innermost loop of the server: nothing in
 // it allocates or waits per member.
-func (t *topic) fanOut(pub *core.Publication, except core.ID, g *outbound.Gather) (deliveries int) {
+func (t *topic) fanOut(pub placed, except core.ID, g *outbound.Gather) (deliveries int) {
 	var frames [protocol.Encodings][]byte
 	t.mu.RLock()
 	defer t.mu.RUnlock()
@@ -122,9 +122,12 @@ func (t *topic) fanOut(pub *core.Publication, except core.ID, g *outbound.Gather
 			deliveries++
 			continue
 		}
+		if covers(m.known, pub) {
+			continue
+		}
 		e := m.queue.Encoding()
 		if frames[e] == nil {
-			frames[e] = e.AppendPublicationFrame(nil, t.name, pub)
+			frames[e] = e.AppendPublicationFrame(nil, t.name, pub.Publication)
 		}
 		switch m.queue.Enqueue(frames[e], &t.lane) {
 		case outbound.Waiting:

@@ -1,6 +1,7 @@
 package hub_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -56,7 +57,7 @@ func TestFanOutDoesNotAllocatePerMember(t *testing.T) {
 		ns := &channel.Namespace{Name: "default"}
 		for range members {
 			m := h.Join(ns, "news", hub.MemberOptions{Queue: newQueue(t, f, sink{}), Session: core.NewID()})
-			m.Release(0)
+			m.Release(core.Position{})
 		}
 		pub := publication("news", 1)
 		publish := func() {
@@ -88,7 +89,7 @@ func TestMembershipUnderRace(t *testing.T) {
 				if _, err := h.Publish(t.Context(), ns, publication(name, k), core.ID{}); err != nil {
 					t.Error(err)
 				}
-				m.Release(0)
+				m.Release(core.Position{})
 				h.AnnounceJoin(name, m.Info())
 				h.Members(name)
 				if !h.Leave(m) {
@@ -115,7 +116,7 @@ func TestTooMuchWhileJoining(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if m.Release(0) {
+	if m.Release(core.Position{}) {
 		t.Error("Release did not tell that publications were lost")
 	}
 }
@@ -141,7 +142,7 @@ func BenchmarkFanOut(b *testing.B) {
 		}
 		go func() { _, _ = io.Copy(io.Discard, peer) }()
 		b.Cleanup(func() { peer.Close() })
-		h.Join(ns, "news", hub.MemberOptions{Queue: newQueue(b, f, server), Session: core.NewID()}).Release(0)
+		h.Join(ns, "news", hub.MemberOptions{Queue: newQueue(b, f, server), Session: core.NewID()}).Release(core.Position{})
 	}
 	go f.Run(b.Context())
 	pub := publication("news", 1)
@@ -152,4 +153,56 @@ func BenchmarkFanOut(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/members, "ns/delivery")
+}
+
+// A publication can be in the history, and so in the reply to a subscriber, before it is fanned out. It must not come twice; and one
+// with the same offset in a later epoch is another one.
+func TestKnownPublicationsAreNotRepeated(t *testing.T) {
+	store := &latched{Memory: history.NewMemory(history.Options{}), appended: make(chan struct{}), goOn: make(chan struct{})}
+	flushers := outbound.NewFlushers(1)
+	h := hub.New(store, flushers)
+	ns := &channel.Namespace{Name: "default", HistorySize: 10}
+	m := h.Join(ns, "news", hub.MemberOptions{Queue: newQueue(t, flushers, sink{}), Session: core.NewID()})
+	published := make(chan hub.Published)
+	go func() {
+		out, err := h.Publish(t.Context(), ns, publication("news", 1), core.ID{})
+		if err != nil {
+			t.Error(err)
+		}
+		published <- out
+	}()
+	<-store.appended // Now it is in the history, and the subscriber reads that.
+	at, err := store.Position(t.Context(), "news")
+	if err != nil || at.Offset != 1 {
+		t.Fatal(at, err)
+	}
+	m.Release(at)
+	close(store.goOn)
+	if out := <-published; out.Deliveries != 0 {
+		t.Error("the publication was delivered again")
+	}
+	if out, err := h.Publish(t.Context(), ns, publication("news", 2), core.ID{}); err != nil || out.Deliveries != 1 {
+		t.Errorf("the next one: %+v, %v", out, err)
+	}
+	store.epoch = "later"
+	if out, err := h.Publish(t.Context(), ns, &core.Publication{Channel: "news", Data: []byte("1")}, core.ID{}); err != nil || out.Deliveries != 1 {
+		t.Errorf("one of a later epoch: %+v, %v", out, err)
+	}
+}
+
+// latched is a history that stops between an append and its answer, once.
+type latched struct {
+	*history.Memory
+	appended, goOn chan struct{}
+	once           sync.Once
+	epoch          string // Stands in for the real one, with offset 1, when it is set.
+}
+
+func (l *latched) Append(ctx context.Context, name string, pub *core.Publication, limits history.Limits) (core.Position, error) {
+	at, err := l.Memory.Append(ctx, name, pub, limits)
+	l.once.Do(func() { close(l.appended); <-l.goOn })
+	if l.epoch != "" {
+		pub.Offset, at = 1, core.Position{Offset: 1, Epoch: l.epoch}
+	}
+	return at, err
 }

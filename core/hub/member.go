@@ -20,6 +20,10 @@ type Member struct {
 
 	index int // In topic.members; guarded by topic.mu.
 
+	// known is what the member had learnt from the history when it was released: a publication may be in the history and not yet
+	// fanned out. Written before held becomes nil, and not changed afterwards.
+	known core.Position
+
 	// held keeps publications back until the member has got the reply to its subscribe command; nil afterwards.
 	held atomic.Pointer[held]
 }
@@ -45,13 +49,24 @@ const maxHeld = 1024
 
 type held struct {
 	mu       sync.Mutex
-	pubs     []*core.Publication
+	pubs     []placed
 	overflow bool
 	released bool
 }
 
+// placed is a publication with the epoch of its offset; "" in a channel without history.
+type placed struct {
+	*core.Publication
+	epoch string
+}
+
+// covers reports whether the position tells of the publication already.
+func covers(known core.Position, pub placed) bool {
+	return pub.Offset != 0 && pub.Offset <= known.Offset && pub.epoch == known.Epoch
+}
+
 // hold keeps the publication back if the member is still joining. It reports whether it did.
-func (m *Member) hold(pub *core.Publication) bool {
+func (m *Member) hold(pub placed) bool {
 	h := m.held.Load()
 	if h == nil {
 		return false
@@ -69,17 +84,17 @@ func (m *Member) hold(pub *core.Publication) bool {
 	return true
 }
 
-// Release ends the joining: publications kept back are queued now, but for those up to the offset the member already knows, and
+// Release ends the joining: publications kept back are queued now, but for those up to the position the member already knows, and
 // from then on publications come as they are made. The caller has queued the reply to the subscribe command before, and flushes
 // afterwards. It reports false when too much had to be kept back; the member then misses publications and must leave.
-func (m *Member) Release(known uint64) bool {
+func (m *Member) Release(known core.Position) bool {
 	h := m.held.Load()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.released = true
+	h.released, m.known = true, known
 	for _, pub := range h.pubs {
-		if pub.Offset == 0 || pub.Offset > known {
-			frame := m.queue.Encoding().AppendPublicationFrame(nil, m.topic.name, pub)
+		if !covers(known, pub) {
+			frame := m.queue.Encoding().AppendPublicationFrame(nil, m.topic.name, pub.Publication)
 			m.queue.Enqueue(frame, &m.topic.lane)
 		}
 	}

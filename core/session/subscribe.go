@@ -113,7 +113,7 @@ func (s *Session) permitted(rule channel.Rule, p core.Permission, name string) b
 type joined struct {
 	name  string
 	sub   *subscription
-	known uint64 // The offset up to which the reply tells.
+	known core.Position // Up to where the reply tells.
 }
 
 // join makes the session a member of a channel and says what the reply must tell. Publications are kept back until complete. The
@@ -149,7 +149,7 @@ func (s *Session) join(ns *channel.Namespace, name string, opts core.SubscribeOp
 		s.node.Hub.Leave(member)
 		return joined{}, nil, errEnded
 	}
-	return joined{name: name, sub: sub, known: result.Offset}, result, nil
+	return joined{name: name, sub: sub, known: core.Position{Offset: result.Offset, Epoch: result.Epoch}}, result, nil
 }
 
 func option(override *bool, namespace bool) bool {
