@@ -102,7 +102,8 @@ func (r refusal) hint() string {
 	case 109, 110:
 		return "make a new token"
 	case 111:
-		return "the server limits how fast a client may send: raise client.limits.commands_per_second, use more --publishers, or a lower --rate"
+		return "the server limits how fast a client may send: use more --publishers or a lower --rate, or run the server with " +
+			"--client.limits.commands_per_second 0 (a demo server: --demo, too)"
 	default:
 		return ""
 	}

@@ -56,10 +56,8 @@ func (jsonCodec) appendHistory(dst []byte, id uint32, channel string) []byte {
 }
 
 func (jsonCodec) cut(frame []byte) (message, rest []byte, err error) {
-	if i := bytes.IndexByte(frame, '\n'); i >= 0 {
-		return frame[:i], frame[i+1:], nil
-	}
-	return frame, nil, nil
+	message, rest, _ = bytes.Cut(frame, []byte("\n"))
+	return message, rest, nil
 }
 
 // decode knows the two messages that come in numbers by how they begin; the rest, and these when another server orders its

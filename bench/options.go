@@ -51,7 +51,8 @@ type Options struct {
 	UserData    string        `json:"user_data,omitempty"`   // Clients connect with data {"user":"<UserData>-<n>"}.
 }
 
-// Defaults returns the options of a run that tells something about a server on this machine within about ten seconds.
+// Defaults returns the options of a run that tells something about a server on this machine within about ten seconds. They have
+// so many publishers that none of them sends more than the 100 commands per second that a server allows by default.
 func Defaults(s Scenario) Options {
 	o := Options{
 		Scenario: s, URL: "ws://127.0.0.1:8000/connection/websocket", Protocol: JSON, Channel: "bench",
@@ -59,9 +60,9 @@ func Defaults(s Scenario) Options {
 	}
 	switch s {
 	case Fanout:
-		o.Clients, o.Channels, o.Publishers, o.InFlight = 1000, 1, 1, 8
+		o.Clients, o.Channels, o.Publishers, o.InFlight = 1000, 1, 16, 8
 	case Channels:
-		o.Clients, o.Channels, o.Publishers, o.InFlight = 2, 1000, 16, 64
+		o.Clients, o.Channels, o.Publishers, o.InFlight = 2, 1000, 1000, 64
 	case Echo:
 		o.Clients, o.Rate = 100, 1000
 	case Connect:
@@ -69,7 +70,7 @@ func Defaults(s Scenario) Options {
 	case Idle:
 		o.Clients, o.Warmup = 10_000, 0
 	case History:
-		o.Channels, o.Publishers, o.InFlight = 16, 16, 64
+		o.Channels, o.Publishers, o.InFlight = 1000, 1000, 64
 	}
 	return o
 }

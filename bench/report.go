@@ -198,15 +198,21 @@ func (r *Report) WriteTable(w io.Writer, picture bool) error {
 		} else {
 			row("server CPU", "%.2f s = %.2f µs for each of the %s", s.CPUSeconds, s.CPUPerCount, r.Counted)
 		}
-		row("server memory", "%.1f MiB before, %.1f MiB connected = %.1f KiB per connection",
-			float64(s.RSSBefore)/(1<<20), float64(s.RSSConnected)/(1<<20), s.PerConnection/(1<<10))
+		memory := fmt.Sprintf("%.1f MiB before, %.1f MiB connected", float64(s.RSSBefore)/(1<<20), float64(s.RSSConnected)/(1<<20))
+		if !o.publishes() {
+			memory += fmt.Sprintf(" = %.1f KiB per connection (start the server anew for a true figure)", s.PerConnection/(1<<10))
+		}
+		row("server memory", "%s", memory)
 	}
 	if o.Scenario != Idle {
 		row("generator CPU", "%.2f µs for each of the %s", r.GeneratorCPU, r.Counted)
 	}
 	if o.publishes() {
-		row("published", "%s, warm-up included; %s of %s expected deliveries", grouped(float64(v.Published)),
-			grouped(float64(v.Received)), grouped(float64(v.Expected)))
+		answers := fmt.Sprintf("%s of %s expected deliveries", grouped(float64(v.Received)), grouped(float64(v.Expected)))
+		if o.Scenario == History {
+			answers = grouped(float64(v.Published-v.Unacknowledged-v.Refused)) + " acknowledged"
+		}
+		row("published", "%s, warm-up included; %s", grouped(float64(v.Published)), answers)
 	}
 	row("verified", "%s", r.verdict())
 	for _, e := range r.Errors {
@@ -243,19 +249,27 @@ func (r *Report) describe() string {
 	}
 	switch o.Scenario {
 	case Fanout:
-		return fmt.Sprintf("%s subscribers, %d publishers, %d bytes, %s", grouped(float64(o.Clients)), o.Publishers, o.Size, pace)
+		return fmt.Sprintf("%s, %s, %d bytes, %s", plural(o.Clients, "subscriber"), plural(o.Publishers, "publisher"), o.Size, pace)
 	case Channels:
-		return fmt.Sprintf("%s channels with %d subscribers each, %d publishers, %d bytes, %s", grouped(float64(o.Channels)), o.Clients,
-			o.Publishers, o.Size, pace)
+		return fmt.Sprintf("%s with %s each, %s, %d bytes, %s", plural(o.Channels, "channel"), plural(o.Clients, "subscriber"),
+			plural(o.Publishers, "publisher"), o.Size, pace)
 	case Echo:
-		return fmt.Sprintf("%s clients, %d bytes, %s", grouped(float64(o.Clients)), o.Size, pace)
+		return fmt.Sprintf("%s, %d bytes, %s", plural(o.Clients, "client"), o.Size, pace)
 	case History:
-		return fmt.Sprintf("%d publishers, %d channels, %d bytes, %s", o.Publishers, o.Channels, o.Size, pace)
+		return fmt.Sprintf("%s, %s, %d bytes, %s", plural(o.Publishers, "publisher"), plural(o.Channels, "channel"), o.Size, pace)
 	case Idle:
-		return fmt.Sprintf("%s connections with one subscription each, held for %s", grouped(float64(o.Clients)), o.Duration)
+		return fmt.Sprintf("%s with one subscription each, held for %s", plural(o.Clients, "connection"), o.Duration)
 	default:
-		return fmt.Sprintf("%s clients", grouped(float64(o.Clients)))
+		return plural(o.Clients, "client")
 	}
+}
+
+// plural writes a number of things.
+func plural(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return grouped(float64(n)) + " " + thing
 }
 
 // ms writes milliseconds with three significant digits.
