@@ -170,12 +170,16 @@ func (a *Agent) open(p *parts) error {
 		return err
 	}
 	p.worker, err = worker.New(worker.Options{
-		Config: c, Node: a.node, Started: a.started, Hooks: p.chain, Recorder: p.recorder,
+		Config: c, Node: a.node, Version: a.version, Started: a.started, Hooks: p.chain, Recorder: p.recorder,
 		Metrics: counters, Registry: p.registry, Pages: pages, Wrap: wrap, Log: a.log,
 	})
 	if err != nil {
 		return err
 	}
+	p.api = api.Handler(p.registry, a.checks(p), api.NewCommands(api.Options{
+		Key: c.API.Key, Insecure: c.API.Insecure, RequestSize: int(c.API.RequestSize), Node: a.node, Cluster: p.worker.Server(),
+		Recorder: p.recorder, Metrics: counters, Log: a.log,
+	}), a.log)
 	return a.listen(p)
 }
 
@@ -189,9 +193,8 @@ func (a *Agent) openWeb(p *parts) (pages http.Handler, wrap func(http.Handler) h
 		p.onClose(site.Close)
 		pages = site
 	}
-	p.api = api.Handler(p.registry, a.checks(p), a.log)
 	if a.config.API.Addr == a.config.Client.Addr {
-		pages = sharing(p.api, pages)
+		pages = sharing(p, pages)
 	}
 	out := a.stdout
 	if path := a.config.AccessLog.Path; path != "" && a.config.AccessLog.Format != "off" {
@@ -212,11 +215,12 @@ func (a *Agent) openWeb(p *parts) (pages http.Handler, wrap func(http.Handler) h
 	return pages, access.Handler, nil
 }
 
-// sharing serves the API beside the pages on one listener, when both have the same address.
-func sharing(operators, pages http.Handler) http.Handler {
+// sharing serves the API beside the pages on one listener, when both have the same address. The API is there before the first
+// request, though not yet now.
+func sharing(p *parts, pages http.Handler) http.Handler {
 	mux := http.NewServeMux()
-	for _, path := range []string{"/metrics", "/healthz", "/readyz"} {
-		mux.Handle(path, operators)
+	for _, path := range api.Paths {
+		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) { p.api.ServeHTTP(w, r) })
 	}
 	if pages != nil {
 		mux.Handle("/", pages)
@@ -280,11 +284,13 @@ func (a *Agent) announce(p *parts) {
 	if c.Public.Enabled {
 		a.log.Info("pages are at", "url", base+"/", "dir", dirOrBuiltIn(c.Public.Dir))
 	}
-	switch {
-	case p.operator != nil:
-		a.log.Info("metrics and health are at", "url", clientURL(p.operator.Addr())+"/metrics")
-	case c.API.Addr != "":
-		a.log.Info("metrics and health are at", "url", base+"/metrics")
+	if c.API.Addr != "" {
+		operators := base
+		if p.operator != nil {
+			operators = clientURL(p.operator.Addr())
+		}
+		a.log.Info("metrics and health are at", "url", operators+"/metrics")
+		a.log.Info("the server API is at", "url", operators+"/api/", "open_to", openTo(c.API))
 	}
 	a.log.Info("data is kept in", "dir", data)
 	a.log.Info("audit is kept in", "store", store.Describe(c.Audit, data), "ask", `zenconn audit query "SELECT * FROM audit_messages"`)
@@ -297,6 +303,17 @@ func absolute(dir string) string {
 		return abs
 	}
 	return dir
+}
+
+// openTo says who may use the server API.
+func openTo(c config.API) string {
+	switch {
+	case c.Key != "":
+		return "programs with the key"
+	case c.Insecure:
+		return "programs on this machine"
+	}
+	return "nobody: set api.key"
 }
 
 func dirOrBuiltIn(dir string) string {

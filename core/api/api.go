@@ -22,13 +22,14 @@ type Check struct {
 	Problem  func() string
 }
 
-// Handler answers GET /metrics, /healthz and /readyz.
+// Handler answers GET /metrics, /healthz and /readyz, and the paths of the server API.
 //
 //   - /healthz: 200 while the process lives.
 //   - /readyz: 200 when every required check is good, otherwise 503; the body names each check with its state.
 //   - /metrics: Prometheus text format.
-func Handler(gatherer prometheus.Gatherer, checks []Check, log *slog.Logger) http.Handler {
+func Handler(gatherer prometheus.Gatherer, checks []Check, commands *Commands, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
+	commands.register(mux)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, status{Status: "ok"}) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
@@ -50,10 +51,13 @@ func Handler(gatherer prometheus.Gatherer, checks []Check, log *slog.Logger) htt
 	})
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		fmt.Fprintln(w, "ZenConn, for operators: /metrics /healthz /readyz")
+		fmt.Fprintln(w, "ZenConn, for operators: /metrics /healthz /readyz; for backends: POST /api/…, described at "+openAPIPath)
 	})
 	return mux
 }
+
+// Paths are what Handler answers besides /, as patterns of http.ServeMux.
+var Paths = []string{"/metrics", "/healthz", "/readyz", "/api", "/api/"}
 
 type status struct {
 	Status string            `json:"status"`

@@ -7,7 +7,6 @@ import (
 
 	"github.com/zenconn/server/audit"
 	"github.com/zenconn/server/core"
-	"github.com/zenconn/server/core/channel"
 	"github.com/zenconn/server/core/config"
 	"github.com/zenconn/server/core/history"
 	"github.com/zenconn/server/core/hub"
@@ -38,11 +37,12 @@ type Node struct {
 	Client     config.Client
 	Auth       config.Auth
 	Tokens     Tokens // nil unless Auth.Type is jwt.
-	Namespaces *channel.Namespaces
+	Namespaces Namespaces
 	Hub        *hub.Hub
 	History    history.Store
 	Presence   *presence.Presence
 	Hooks      *hooks.Chain
+	Notices    *Notices
 	Recorder   Recorder
 	Metrics    *metrics.Metrics
 	Registry   *Registry

@@ -25,17 +25,18 @@ func (s *Session) publish(cmd *protocol.Command) error {
 		return core.ErrBadRequest.Saying("data is not JSON")
 	}
 	pub := &core.Publication{ID: core.NewID(), Channel: req.Channel, Data: req.Data}
-	verdict, err := s.mayPublish(ns, pub)
+	out := &outgoing{Publication: pub, ns: ns, keep: true, excludeSender: ns.ExcludeSender}
+	verdict, err := s.mayPublish(out)
 	if err != nil {
 		return err
 	}
 	deliveries := 0
 	if verdict != audit.MessageDrop {
-		if deliveries, err = s.hand(ns, pub); err != nil {
+		if deliveries, err = s.hand(out); err != nil {
 			return err
 		}
 	}
-	s.recordMessage(ns, pub, verdict, deliveries)
+	s.recordMessage(out.ns, pub, verdict, deliveries)
 	s.reply(&protocol.Reply{Id: cmd.Id, Publish: &protocol.PublishResult{}})
 	return nil
 }

@@ -26,7 +26,14 @@ func (s *Session) rpc(cmd *protocol.Command) error {
 	return core.ErrMethodNotFound
 }
 
-// send takes a one-way message. No plugin can take one yet, and swallowing it would deceive the client.
-func (s *Session) send(*protocol.Command) error {
-	return core.DisconnectNotAvailable.Saying("this server takes no one-way messages")
+// send hands a one-way message to the plugins. When none takes such, swallowing it would deceive the client.
+func (s *Session) send(cmd *protocol.Command) error {
+	if !s.node.Hooks.Has(hooks.OnSend) {
+		return core.DisconnectNotAvailable.Saying("this server takes no one-way messages")
+	}
+	answer := s.node.Hooks.Send(context.Background(), &hooks.Send{Client: s.client, Input: cmd.Send.Data})
+	if answer.Verdict == hooks.Deny {
+		return denial(answer) // An error has no way to the client; it is counted, and the plugin's decision recorded.
+	}
+	return nil
 }

@@ -35,7 +35,7 @@ type Session struct {
 
 	// Owned by the reading goroutine.
 	state   state
-	client  hooks.Client // User and Info are set at connect and then fixed.
+	client  hooks.Client // Fixed after connect but for Info, which a refresh may change, with mu held.
 	grants  core.Grants
 	replies []byte // Encoded replies of the frame being handled.
 	limiter limiter
@@ -67,8 +67,12 @@ type Session struct {
 type subscription struct {
 	ns       *channel.Namespace
 	member   *hub.Member
-	expireAt int64 // Unix seconds; 0: never.
-	announce bool  // Others are told when it comes and goes.
+	announce bool            // Others are told when it comes and goes.
+	allow    core.Permission // What it gives in the channel, besides the session's grants.
+
+	// Guarded by the session's mu.
+	expireAt int64  // Unix seconds; 0: never.
+	info     []byte // What others see of the session in this channel.
 }
 
 // ID returns the session's identity, which is also the client ID others see.
@@ -141,8 +145,9 @@ func (s *Session) End(d core.Disconnect, byClient bool) {
 	subs := s.subs
 	s.subs = nil
 	s.mu.Unlock()
-	for _, sub := range subs {
+	for name, sub := range subs {
 		s.leave(sub)
+		s.node.Notices.unsubscribed(s, name, hooks.LeftAtEnd, "the session ended")
 	}
 	if reason, ended := s.queue.Ended(); ended && reason.Code != core.DisconnectConnectionClosed.Code {
 		d, byClient = reason, false
@@ -153,6 +158,9 @@ func (s *Session) End(d core.Disconnect, byClient bool) {
 		s.node.Metrics.Closed(uint16(d.Code))
 	}
 	s.recordClosed(d)
+	if s.connectedAt.Load() != 0 {
+		s.node.Notices.disconnected(s, d)
+	}
 }
 
 func (s *Session) recordOpened() { s.node.Recorder.Record(s.record()) }
@@ -174,7 +182,17 @@ func (s *Session) record() *audit.Session {
 
 // clientInfo returns what others see of the session in a channel.
 func (s *Session) clientInfo(chanInfo []byte) core.ClientInfo {
-	return core.ClientInfo{User: s.client.User, Client: s.client.ID, ConnInfo: s.client.Info, ChanInfo: chanInfo}
+	s.mu.Lock()
+	info := s.client.Info
+	s.mu.Unlock()
+	return core.ClientInfo{User: s.client.User, Client: s.client.ID, ConnInfo: info, ChanInfo: chanInfo}
+}
+
+// clientNow returns the connected client as hooks see it. It may be called from anywhere.
+func (s *Session) clientNow() hooks.Client {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.client
 }
 
 // Destroy cuts the connection without another word. The transport's reader then ends as after any broken connection.

@@ -101,12 +101,21 @@ func (s *Session) permitted(rule channel.Rule, p core.Permission, name string) b
 	case channel.Anyone:
 		return true
 	case channel.User:
-		return s.client.User != "" || s.grants.Allow(p, name)
+		return s.client.User != "" || s.granted(p, name)
 	case channel.Granted:
-		return s.grants.Allow(p, name)
+		return s.granted(p, name)
 	case channel.Nobody:
 	}
 	return false
+}
+
+// granted reports whether the session's grants, or its subscription to the channel, give a permission.
+func (s *Session) granted(p core.Permission, name string) bool {
+	if s.grants.Allow(p, name) {
+		return true
+	}
+	sub := s.subscription(name)
+	return sub != nil && sub.allow&p == p
 }
 
 // joined is a subscription whose reply has not been queued yet.
@@ -114,6 +123,7 @@ type joined struct {
 	name  string
 	sub   *subscription
 	known core.Position // Up to where the reply tells.
+	expires bool
 }
 
 // join makes the session a member of a channel and says what the reply must tell. Publications are kept back until complete. The
@@ -138,7 +148,7 @@ func (s *Session) join(ns *channel.Namespace, name string, opts core.SubscribeOp
 			return joined{}, nil, err
 		}
 	}
-	sub := &subscription{ns: ns, member: member, expireAt: opts.ExpireAt, announce: joinLeave}
+	sub := &subscription{ns: ns, member: member, announce: joinLeave, allow: opts.Allow, expireAt: opts.ExpireAt, info: opts.Info}
 	s.mu.Lock()
 	ended := s.subs == nil
 	if !ended {
@@ -149,7 +159,7 @@ func (s *Session) join(ns *channel.Namespace, name string, opts core.SubscribeOp
 		s.node.Hub.Leave(member)
 		return joined{}, nil, errEnded
 	}
-	return joined{name: name, sub: sub, known: core.Position{Offset: result.Offset, Epoch: result.Epoch}}, result, nil
+	return joined{name: name, sub: sub, known: core.Position{Offset: result.Offset, Epoch: result.Epoch}, expires: opts.ExpireAt != 0}, result, nil
 }
 
 func option(override *bool, namespace bool) bool {
@@ -193,6 +203,7 @@ func (s *Session) position(ns *channel.Namespace, name string, opts core.Subscri
 func (s *Session) complete(j joined) {
 	if !j.sub.member.Release(j.known) {
 		if s.drop(j.name) {
+			s.node.Notices.unsubscribed(s, j.name, core.UnsubscribeInsufficient.Code, core.UnsubscribeInsufficient.Reason)
 			s.push(&protocol.Push{Channel: j.name, Unsubscribe: &protocol.Unsubscribe{
 				Code: core.UnsubscribeInsufficient.Code, Reason: core.UnsubscribeInsufficient.Reason,
 			}})
@@ -202,7 +213,7 @@ func (s *Session) complete(j joined) {
 	if j.sub.announce {
 		s.node.Hub.AnnounceJoin(j.name, j.sub.member.Info())
 	}
-	if j.sub.expireAt != 0 {
+	if j.expires {
 		s.node.Wheel.add(s, time.Now())
 	}
 }
@@ -250,7 +261,9 @@ func (s *Session) unsubscribe(cmd *protocol.Command) error {
 		return bad
 	}
 	s.changing.Lock()
-	s.drop(cmd.Unsubscribe.Channel)
+	if s.drop(cmd.Unsubscribe.Channel) {
+		s.node.Notices.unsubscribed(s, cmd.Unsubscribe.Channel, hooks.LeftByClient, "the client unsubscribed")
+	}
 	s.changing.Unlock()
 	s.reply(&protocol.Reply{Id: cmd.Id, Unsubscribe: &protocol.UnsubscribeResult{}})
 	return nil

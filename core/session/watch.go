@@ -110,6 +110,7 @@ func (s *Session) Unsubscribe(name string, why core.Unsubscribe) {
 	if !s.drop(name) {
 		return
 	}
+	s.node.Notices.unsubscribed(s, name, why.Code, why.Reason)
 	s.push(&protocol.Push{Channel: name, Unsubscribe: &protocol.Unsubscribe{Code: why.Code, Reason: why.Reason}})
 	s.queue.Flush()
 }
