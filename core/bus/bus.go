@@ -92,6 +92,7 @@ const (
 	reconnectFirst = 100 * time.Millisecond
 	reconnectMost  = 5 * time.Second
 	connectTimeout = 5 * time.Second
+	never          = 365 * 24 * time.Hour
 )
 
 // Connect opens one more connection, for a purpose that shall not wait for others: a server carries out what comes over one
@@ -101,8 +102,7 @@ func (b *Bus) Connect(purpose string) (*nats.Conn, error) {
 	c := b.options.Config
 	options := []nats.Option{
 		nats.Name("zenconn " + b.options.Node + " " + purpose), nats.Timeout(connectTimeout), nats.MaxReconnects(-1),
-		nats.ReconnectBufSize(-1), nats.RetryOnFailedConnect(true), nats.IgnoreAuthErrorAbort(), nats.PingInterval(5 * time.Second),
-		nats.MaxPingsOutstanding(2),
+		nats.ReconnectBufSize(-1), nats.RetryOnFailedConnect(true), nats.IgnoreAuthErrorAbort(),
 		nats.CustomReconnectDelay(func(attempts int) time.Duration {
 			return min(reconnectFirst<<min(attempts, 10), reconnectMost)
 		}),
@@ -127,9 +127,12 @@ func (b *Bus) Connect(purpose string) (*nats.Conn, error) {
 	}
 	url := nats.DefaultURL
 	if b.embedded != nil {
-		options = append(options, nats.InProcessServer(b.embedded), nats.Token(b.embedded.token))
+		// No pings: a connection within the process breaks only with the server. When the server is slow, as on a bad disk, a new
+		// connection would overtake what is under way on the old one.
+		options = append(options, nats.InProcessServer(b.embedded), nats.Token(b.embedded.token), nats.PingInterval(never))
 	} else {
 		url = c.URL
+		options = append(options, nats.PingInterval(5*time.Second), nats.MaxPingsOutstanding(2))
 		options = append(options, external(c)...)
 	}
 	conn, err := nats.Connect(url, options...)
@@ -198,6 +201,9 @@ func (b *Bus) Disk() int64 {
 
 // Alone says that no other process can be on the bus.
 func (b *Bus) Alone() bool { return b.embedded != nil && b.options.Config.Listen == "" }
+
+// External says that the NATS is not the embedded one.
+func (b *Bus) External() bool { return b.embedded == nil }
 
 // Addr returns host:port of the embedded server's listener, "" when there is none.
 func (b *Bus) Addr() string {

@@ -1,0 +1,160 @@
+package jetstream
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+)
+
+// calls sends requests over one connection and hands the answers, of which a request may have several, to who asked.
+type calls struct {
+	conn  *nats.Conn
+	inbox string // The beginning of the subjects for answers.
+
+	mu      sync.Mutex // Guards all below.
+	next    uint64
+	waiting map[string]chan *nats.Msg
+}
+
+func newCalls(conn *nats.Conn) (*calls, error) {
+	c := &calls{conn: conn, inbox: conn.NewInbox() + ".", waiting: map[string]chan *nats.Msg{}}
+	_, err := conn.Subscribe(c.inbox+"*", c.answer)
+	return c, err
+}
+
+func (c *calls) answer(m *nats.Msg) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if ch := c.waiting[m.Subject[len(c.inbox):]]; ch != nil {
+		select {
+		case ch <- m:
+		default: // More answers than asked for.
+		}
+	}
+}
+
+// call is a request under way.
+type call struct {
+	calls   *calls
+	token   string
+	answers chan *nats.Msg
+}
+
+// begin sends a request that has at most n answers. end must be called.
+func (c *calls) begin(m *nats.Msg, n int) (*call, error) {
+	ch := make(chan *nats.Msg, n)
+	c.mu.Lock()
+	c.next++
+	token := strconv.FormatUint(c.next, 36)
+	c.waiting[token] = ch
+	c.mu.Unlock()
+	k := &call{c, token, ch}
+	m.Reply = c.inbox + token
+	if err := c.conn.PublishMsg(m); err != nil {
+		k.end()
+		return nil, errUnavailable.because(err)
+	}
+	return k, nil
+}
+
+func (k *call) end() {
+	k.calls.mu.Lock()
+	delete(k.calls.waiting, k.token)
+	k.calls.mu.Unlock()
+}
+
+// one sends a request and waits for its only answer. Nobody there is errUnavailable.
+func (c *calls) one(ctx context.Context, m *nats.Msg) (*nats.Msg, error) {
+	k, err := c.begin(m, 1)
+	if err != nil {
+		return nil, err
+	}
+	defer k.end()
+	select {
+	case answer := <-k.answers:
+		if answer.Header.Get("Status") == "503" {
+			return nil, errUnavailable.because(nats.ErrNoResponders)
+		}
+		return answer, nil
+	case <-ctx.Done():
+		return nil, errUnavailable.because(fmt.Errorf("no answer: %w", context.Cause(ctx)))
+	}
+}
+
+// unavailable is an error that may be over in a moment; whether the request was carried out is not known.
+type unavailable struct{ cause error }
+
+var errUnavailable = &unavailable{}
+
+func (u *unavailable) because(cause error) error { return &unavailable{cause} }
+func (u *unavailable) Error() string             { return "the bus does not answer: " + u.cause.Error() }
+func (u *unavailable) Unwrap() error             { return u.cause }
+
+func isUnavailable(err error) bool {
+	_, ok := errors.AsType[*unavailable](err)
+	return ok
+}
+
+// errConflict says that somebody else has written in between.
+var errConflict = errors.New("somebody else wrote at the same time")
+
+// errTooMuch says that the answers to one request were more than the server sends.
+var errTooMuch = errors.New("the history is too large to be read at once")
+
+// refusal is what the bus says instead of an answer.
+type refusal string
+
+func (r refusal) Error() string { return "the bus refuses: " + string(r) }
+
+// lastRequest asks for the last message on the subjects that match.
+func lastRequest(subject string) ([]byte, error) {
+	return json.Marshal(map[string]string{"last_by_subj": subject})
+}
+
+// What JetStream answers to a write on a subject whose last message is not the expected one.
+const wrongLastSequence = 10071
+
+// The headers that JetStream understands.
+const (
+	expectedLast        = "Nats-Expected-Last-Subject-Sequence"
+	expectedLastSubject = "Nats-Expected-Last-Subject-Sequence-Subject"
+)
+
+// guarded makes a message fail with errConflict unless the last one on the subjects that match guard is number last (0: there is
+// none).
+func guarded(m *nats.Msg, guard string, last uint64) *nats.Msg {
+	m.Header[expectedLast] = []string{strconv.FormatUint(last, 10)}
+	if guard != m.Subject {
+		m.Header[expectedLastSubject] = []string{guard}
+	}
+	return m
+}
+
+// store writes a message and returns its number in the stream.
+func (c *calls) store(ctx context.Context, m *nats.Msg) (uint64, error) {
+	answer, err := c.one(ctx, m)
+	if err != nil {
+		return 0, err
+	}
+	var ack struct {
+		Seq   uint64 `json:"seq"`
+		Error *struct {
+			Code        int    `json:"err_code"`
+			Description string `json:"description"`
+		} `json:"error"`
+	}
+	switch err := json.Unmarshal(answer.Data, &ack); {
+	case err != nil:
+		return 0, fmt.Errorf("the bus answers nonsense: %w", err)
+	case ack.Error != nil && ack.Error.Code == wrongLastSequence:
+		return 0, errConflict
+	case ack.Error != nil:
+		return 0, refusal(ack.Error.Description)
+	}
+	return ack.Seq, nil
+}

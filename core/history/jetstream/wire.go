@@ -1,0 +1,134 @@
+package jetstream
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/zenconn/server/core"
+	"github.com/zenconn/server/core/protocol"
+)
+
+// The headers of what we store. A publication's body is its message of the client protocol, in Protobuf.
+const (
+	headerEpoch  = "Zc-Epoch"
+	headerOffset = "Zc-Offset"
+	headerID     = "Zc-Id"    // Of a publication, for the audit and to find out whether an attempt was carried out.
+	headerState  = "Zc-State" // Of a position.
+)
+
+// The states of a position.
+const (
+	stateOpen   = "open"
+	stateClosed = "closed"
+)
+
+// record is a stored message: a publication, a marker or a position.
+type record struct {
+	at    core.Position
+	id    string // Of a publication; "": it is none.
+	state string // Of a position.
+	seq   uint64 // Its number in the stream.
+	time  time.Time
+	body  []byte
+}
+
+func message(subject string, at core.Position) *nats.Msg {
+	return &nats.Msg{Subject: subject, Header: nats.Header{
+		headerEpoch: {at.Epoch}, headerOffset: {strconv.FormatUint(at.Offset, 10)},
+	}}
+}
+
+func publicationMessage(subject string, at core.Position, pub *core.Publication) (*nats.Msg, error) {
+	m := message(subject, at)
+	m.Header[headerID] = []string{pub.ID.String()}
+	var err error
+	if m.Data, err = protocol.FromPublication(pub).MarshalVT(); err != nil {
+		return nil, fmt.Errorf("encode a publication: %w", err)
+	}
+	return m, nil
+}
+
+// publication returns what a record of a publication holds.
+func (r *record) publication(channel string) (*core.Publication, error) {
+	var m protocol.Publication
+	if err := m.UnmarshalVT(r.body); err != nil {
+		return nil, fmt.Errorf("a stored publication cannot be read: %w", err)
+	}
+	pub := protocol.ToPublication(channel, &m)
+	pub.Offset = r.at.Offset
+	pub.ID, _ = core.ParseID(r.id) // The zero ID names nothing.
+	return pub, nil
+}
+
+// record returns what the headers of a stored message say.
+func headersOf(h nats.Header) (r record, err error) {
+	r = record{id: h.Get(headerID), state: h.Get(headerState)}
+	r.at.Epoch = h.Get(headerEpoch)
+	if r.at.Offset, err = strconv.ParseUint(h.Get(headerOffset), 10, 64); err != nil || r.at.Epoch == "" {
+		return record{}, errors.New("a stored message has no position: is something else writing to our subjects?")
+	}
+	return r, nil
+}
+
+// directRecord reads the answer to a direct get.
+func directRecord(m *nats.Msg) (r record, err error) {
+	if r, err = headersOf(m.Header); err != nil {
+		return record{}, err
+	}
+	if r.seq, err = strconv.ParseUint(m.Header.Get("Nats-Sequence"), 10, 64); err != nil {
+		return record{}, fmt.Errorf("the bus answers nonsense: %w", err)
+	}
+	if r.time, err = time.Parse(time.RFC3339Nano, m.Header.Get("Nats-Time-Stamp")); err != nil {
+		return record{}, fmt.Errorf("the bus answers nonsense: %w", err)
+	}
+	r.body = m.Data
+	return r, nil
+}
+
+// leaderRecord reads the answer of a stream's leader; nil when there is no such message.
+func leaderRecord(data []byte) (*record, error) {
+	var answer struct {
+		Error *struct {
+			Code        int    `json:"code"`
+			Description string `json:"description"`
+		} `json:"error"`
+		Message struct {
+			Seq    uint64    `json:"seq"`
+			Header string    `json:"hdrs"`
+			Data   string    `json:"data"`
+			Time   time.Time `json:"time"`
+		} `json:"message"`
+	}
+	if err := json.Unmarshal(data, &answer); err != nil {
+		return nil, fmt.Errorf("the bus answers nonsense: %w", err)
+	}
+	if e := answer.Error; e != nil {
+		if e.Code == 404 {
+			return nil, nil
+		}
+		return nil, refusal(e.Description)
+	}
+	raw, err := base64.StdEncoding.DecodeString(answer.Message.Header)
+	if err != nil {
+		return nil, fmt.Errorf("the bus answers nonsense: %w", err)
+	}
+	header, err := nats.DecodeHeadersMsg(raw)
+	if err != nil {
+		return nil, fmt.Errorf("the bus answers nonsense: %w", err)
+	}
+	r, err := headersOf(header)
+	if err != nil {
+		return nil, err
+	}
+	r.seq, r.time = answer.Message.Seq, answer.Message.Time
+	if r.body, err = base64.StdEncoding.DecodeString(answer.Message.Data); err != nil {
+		return nil, fmt.Errorf("the bus answers nonsense: %w", err)
+	}
+	return &r, nil
+}
