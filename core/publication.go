@@ -23,6 +23,9 @@ type Publication struct {
 	ExpireAt int64 // Unix time in seconds from which on the history no longer shows it; 0: as long as the history keeps it.
 }
 
+// Expired reports whether the history no longer shows the publication at now, in Unix seconds.
+func (p *Publication) Expired(now int64) bool { return p.ExpireAt != 0 && p.ExpireAt <= now }
+
 // Position is a place in a channel's history. Offsets of different epochs cannot be compared.
 type Position struct {
 	Offset uint64

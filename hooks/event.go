@@ -57,8 +57,8 @@ type Connect struct {
 	Data     []byte // JSON handed to the client in the connect reply.
 }
 
-// Refresh asks whether a session, or one of its subscriptions, may live longer. With a token the server has verified it before, and
-// ExpireAt is what it says. Byte slices are replaced, never written in place.
+// Refresh asks whether a session, or one of its subscriptions, may live longer. A server that takes tokens has verified it before, and
+// ExpireAt is what it says; otherwise ExpireAt is as it was. Byte slices are replaced, never written in place.
 type Refresh struct {
 	Client  Client
 	Channel string // The subscription that is refreshed; empty: the session.

@@ -4,6 +4,7 @@ package channel
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -24,7 +25,15 @@ const (
 	Anyone              // All clients.
 )
 
-var ruleNames = map[string]Rule{"nobody": Nobody, "granted": Granted, "user": User, "anyone": Anyone}
+var ruleNames = [...]string{Nobody: "nobody", Granted: "granted", User: "user", Anyone: "anyone"}
+
+func (r Rule) String() string { return ruleNames[r] }
+
+// ParseRule reads the configuration's word for a rule.
+func ParseRule(word string) (r Rule, ok bool) {
+	i := slices.Index(ruleNames[:], word)
+	return Rule(max(i, 0)), i >= 0
+}
 
 // SlowPolicy says what happens when a client does not read fast enough and its queue is full.
 type SlowPolicy uint8
@@ -36,7 +45,15 @@ const (
 	Conflate                     // Only the newest publication of the channel is kept.
 )
 
-var slowPolicyNames = map[string]SlowPolicy{"disconnect": Disconnect, "drop_oldest": DropOldest, "conflate": Conflate}
+var slowPolicyNames = [...]string{Disconnect: "disconnect", DropOldest: "drop_oldest", Conflate: "conflate"}
+
+func (p SlowPolicy) String() string { return slowPolicyNames[p] }
+
+// ParseSlowPolicy reads the configuration's word for a policy.
+func ParseSlowPolicy(word string) (p SlowPolicy, ok bool) {
+	i := slices.Index(slowPolicyNames[:], word)
+	return SlowPolicy(max(i, 0)), i >= 0
+}
 
 // Namespace holds the options of its channels. It is immutable.
 type Namespace struct {
@@ -47,6 +64,7 @@ type Namespace struct {
 	JoinLeave     bool
 	HistorySize   int // Publications kept per channel; 0: none.
 	HistoryTTL    time.Duration
+	Durable       bool // The history is kept on the bus; otherwise in this process.
 	Recovery      bool
 	ExcludeSender bool
 	SlowConsumer  SlowPolicy
@@ -67,9 +85,9 @@ type Namespaces struct {
 func New(namespaces map[string]config.Namespace, maxLength int) (*Namespaces, error) {
 	n := &Namespaces{maxLength: maxLength, byName: make(map[string]*Namespace, len(namespaces))}
 	for name, c := range namespaces {
-		subscribe, ok1 := ruleNames[c.Subscribe]
-		publish, ok2 := ruleNames[c.Publish]
-		slow, ok3 := slowPolicyNames[c.SlowConsumer]
+		subscribe, ok1 := ParseRule(c.Subscribe)
+		publish, ok2 := ParseRule(c.Publish)
+		slow, ok3 := ParseSlowPolicy(c.SlowConsumer)
 		if !ok1 || !ok2 || !ok3 || c.Content != "json" && c.Content != "binary" {
 			return nil, fmt.Errorf("namespace %q: unknown rule, policy or content among %q, %q, %q, %q",
 				name, c.Subscribe, c.Publish, c.SlowConsumer, c.Content)
@@ -77,10 +95,19 @@ func New(namespaces map[string]config.Namespace, maxLength int) (*Namespaces, er
 		n.byName[name] = &Namespace{
 			Name: name, Subscribe: subscribe, Publish: publish, Presence: c.Presence, JoinLeave: c.JoinLeave,
 			HistorySize: c.HistorySize, HistoryTTL: c.HistoryTTL, Recovery: c.Recovery, ExcludeSender: c.ExcludeSender,
-			SlowConsumer: slow, Binary: c.Content == "binary", AuditPayload: c.AuditPayload,
+			Durable: c.HistoryStorage == "file" && c.HistorySize > 0, SlowConsumer: slow, Binary: c.Content == "binary", AuditPayload: c.AuditPayload,
 		}
 	}
 	return n, nil
+}
+
+// NamespaceOf returns the name of the namespace that a channel name belongs to.
+func NamespaceOf(channel string) string {
+	name, _, found := strings.Cut(channel, ":")
+	if !found {
+		return defaultName
+	}
+	return name
 }
 
 // Resolve checks a channel name and finds its namespace: what stands before the first colon, or the namespace "default" when there

@@ -12,7 +12,8 @@ import (
 	"github.com/zenconn/server/core"
 )
 
-// Limits bound what is kept of one channel. They may differ from append to append: those of the last hold for all that is kept.
+// Limits bound what is kept of one channel. They may differ from append to append: those of the last hold for all that is kept. A
+// durable store is told them when it is made, and appends have to ask for the same.
 type Limits struct {
 	Size int           // Publications; 0: none, though their offsets count.
 	TTL  time.Duration // Age; 0: any.
@@ -25,7 +26,10 @@ type Query struct {
 	Reverse bool           // The newest first.
 }
 
-// Store keeps histories. All methods may be called concurrently, but appends to one channel must follow one another.
+// Store keeps histories. A publication that has expired by itself (core.Publication.Expired) is no longer returned, and not missing either:
+// its offset counts.
+//
+// All methods may be called concurrently, but appends to one channel must follow one another.
 //
 // The publications that a store returns are shared and must not be written. A deadline of ctx is kept.
 type Store interface {

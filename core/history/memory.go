@@ -140,16 +140,18 @@ func (m *Memory) Read(_ context.Context, channel string, q Query) ([]*core.Publi
 			from = l.upTo(q.Since.Offset)
 		}
 	}
-	n := to - from
+	n, limit := to-from, to-from
 	if q.Limit >= 0 {
-		n = min(n, q.Limit)
+		limit = min(n, q.Limit)
 	}
-	pubs := make([]*core.Publication, n)
-	for i := range pubs {
+	pubs, now := make([]*core.Publication, 0, limit), l.used.Unix()
+	for i := 0; i < n && len(pubs) < limit; i++ {
+		pub := l.entry(from + i).pub
 		if q.Reverse {
-			pubs[i] = l.entry(to - 1 - i).pub
-		} else {
-			pubs[i] = l.entry(from + i).pub
+			pub = l.entry(to - 1 - i).pub
+		}
+		if !pub.Expired(now) {
+			pubs = append(pubs, pub)
 		}
 	}
 	return pubs, at, nil
@@ -163,9 +165,12 @@ func (m *Memory) Recover(_ context.Context, channel string, since core.Position)
 	if since.Epoch != l.epoch || since.Offset > l.top || l.top-since.Offset > uint64(l.count) {
 		return nil, at, false, nil
 	}
-	missed := make([]*core.Publication, l.top-since.Offset)
-	for i := range missed {
-		missed[i] = l.entry(l.count - len(missed) + i).pub
+	n := int(l.top - since.Offset)
+	missed, now := make([]*core.Publication, 0, n), l.used.Unix()
+	for i := l.count - n; i < l.count; i++ {
+		if pub := l.entry(i).pub; !pub.Expired(now) {
+			missed = append(missed, pub)
+		}
 	}
 	return missed, at, true, nil
 }

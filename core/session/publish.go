@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/zenconn/server/audit"
@@ -24,8 +25,9 @@ func (s *Session) publish(cmd *protocol.Command) error {
 	if !ns.Binary && s.format != protocol.JSON && !protocol.ValidJSON(req.Data) {
 		return core.ErrBadRequest.Saying("data is not JSON")
 	}
-	pub := &core.Publication{ID: core.NewID(), Channel: req.Channel, Data: req.Data}
-	out := &outgoing{Publication: pub, ns: ns, keep: true, excludeSender: ns.ExcludeSender}
+	out := &outgoing{
+		pub: &core.Publication{ID: core.NewID(), Channel: req.Channel, Data: req.Data}, ns: ns, excludeSender: ns.ExcludeSender,
+	}
 	verdict, err := s.mayPublish(out)
 	if err != nil {
 		return err
@@ -36,21 +38,34 @@ func (s *Session) publish(cmd *protocol.Command) error {
 			return err
 		}
 	}
-	s.recordMessage(out.ns, pub, verdict, deliveries)
+	s.recordMessage(out.ns, out.pub, verdict, deliveries)
 	s.reply(&protocol.Reply{Id: cmd.Id, Publish: &protocol.PublishResult{}})
 	return nil
 }
 
-// errPluginData is a fault of the owner's plugin; the client only learns that something went wrong.
-var errPluginData = errors.New("a plugin turned the data of a publication into something that is not JSON")
+// outgoing is a client's publication on its way, with where and how it goes.
+type outgoing struct {
+	pub           *core.Publication
+	ns            *channel.Namespace // Of pub.Channel.
+	skipHistory   bool
+	excludeSender bool
+}
 
-// mayPublish decides about a publication, by the namespace's rule or a grant, and by the plugins, which may also change it. Their
-// word outweighs the rule. A channel for nobody stays closed whoever asks.
-func (s *Session) mayPublish(ns *channel.Namespace, pub *core.Publication) (audit.MessageVerdict, error) {
-	allowed := s.permitted(ns.Publish, core.MayPublish, pub.Channel)
+// Faults of the owner's plugin; the client only learns that something went wrong.
+var (
+	errPluginData    = errors.New("a plugin turned the data of a publication into something that is not JSON")
+	errPluginChannel = errors.New("a plugin redirected a publication to a channel that does not exist")
+)
+
+// mayPublish decides about a publication, by the namespace's rule or a grant, and by the plugins, which may also change it and where it
+// goes. Their word outweighs the rule. A channel for nobody stays closed whoever asks.
+func (s *Session) mayPublish(out *outgoing) (audit.MessageVerdict, error) {
+	pub := out.pub
+	allowed := s.permitted(out.ns.Publish, core.MayPublish, pub.Channel)
 	verdict := audit.MessageAllow
-	if ns.Publish != channel.Nobody && s.node.Hooks.Has(hooks.OnPublish) {
-		event := &hooks.Publish{Client: s.client, Channel: pub.Channel, Message: pub.ID, Data: pub.Data}
+	var event *hooks.Publish
+	if out.ns.Publish != channel.Nobody && s.node.Hooks.Has(hooks.OnPublish) {
+		event = &hooks.Publish{Client: s.client, Channel: pub.Channel, Message: pub.ID, Data: pub.Data}
 		answer := s.node.Hooks.Publish(context.Background(), event)
 		switch answer.Verdict {
 		case hooks.Deny:
@@ -62,43 +77,84 @@ func (s *Session) mayPublish(ns *channel.Namespace, pub *core.Publication) (audi
 		case hooks.Pass:
 		}
 		if answer.Modified {
-			if !ns.Binary && !protocol.ValidJSON(event.Data) {
-				return "", errPluginData
-			}
-			pub.Data, pub.Tags, verdict = event.Data, event.Tags, audit.MessageModify
+			verdict = audit.MessageModify
 		}
 	}
 	if !allowed {
 		s.node.decided(s, hooks.OnPublish, pub.Channel, "the namespace's rule does not let this client publish")
 		return "", core.ErrPermissionDenied
 	}
+	if verdict == audit.MessageModify {
+		if err := s.modify(out, event); err != nil {
+			return "", err
+		}
+	}
 	return verdict, nil
 }
 
-// hand gives an allowed publication to the hub.
-func (s *Session) hand(ns *channel.Namespace, pub *core.Publication) (deliveries int, err error) {
-	var chanInfo []byte
-	if sub := s.subscription(pub.Channel); sub != nil {
-		chanInfo = sub.member.Info().ChanInfo
+// modify takes over what plugins wrote. A redirected publication goes by the options of its new channel, but no rule and no hook is asked
+// again: who may publish there is not the publisher's, but the plugin's to say.
+func (s *Session) modify(out *outgoing, event *hooks.Publish) error {
+	pub := out.pub
+	pub.Data, pub.Tags, pub.ExpireAt = event.Data, event.Tags, event.ExpireAt
+	if event.Redirect != "" && event.Redirect != pub.Channel {
+		ns, bad := s.node.Namespaces.Resolve(event.Redirect)
+		if bad != nil {
+			return fmt.Errorf("%w: %.100q: %s", errPluginChannel, event.Redirect, bad.Message) // Not wrapped: not for the client.
+		}
+		pub.Channel, out.ns, out.excludeSender = event.Redirect, ns, ns.ExcludeSender
 	}
-	info := s.clientInfo(chanInfo)
+	out.skipHistory, out.excludeSender = event.SkipHistory, option(event.ExcludeSender, out.excludeSender)
+	if len(pub.Data) == 0 || !out.ns.Binary && !protocol.ValidJSON(pub.Data) {
+		return errPluginData
+	}
+	return nil
+}
+
+// hand gives an allowed publication to the hub.
+func (s *Session) hand(out *outgoing) (deliveries int, err error) {
+	ns, pub := out.ns, out.pub
+	info := s.clientInfo(s.infoIn(pub.Channel))
 	pub.Info, pub.Time = &info, time.Now().UnixMilli()
 	except := core.ID{}
-	if ns.ExcludeSender {
+	if out.excludeSender {
 		except = s.id
+	}
+	if out.skipHistory {
+		ns = fleeting(ns)
 	}
 	ctx, cancel := context.Background(), func() {}
 	if ns.HistorySize > 0 {
 		ctx, cancel = context.WithTimeout(ctx, storeTimeout)
 	}
 	defer cancel()
-	out, err := s.node.Hub.Publish(ctx, ns, pub, except)
+	done, err := s.node.Hub.Publish(ctx, ns, pub, except)
 	if err != nil {
 		return 0, err
 	}
 	s.node.Metrics.Publications.WithLabelValues(ns.Name).Inc()
-	s.node.Metrics.Deliveries.WithLabelValues(ns.Name).Add(float64(out.Deliveries))
-	return out.Deliveries, nil
+	s.node.Metrics.Deliveries.WithLabelValues(ns.Name).Add(float64(done.Deliveries))
+	return done.Deliveries, nil
+}
+
+// infoIn returns what others see of the session in a channel it is subscribed to, besides what they see everywhere.
+func (s *Session) infoIn(name string) []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if sub := s.subs[name]; sub != nil {
+		return sub.info
+	}
+	return nil
+}
+
+// fleeting returns the namespace's options for a publication that is delivered and not kept.
+func fleeting(ns *channel.Namespace) *channel.Namespace {
+	if ns.HistorySize <= 0 {
+		return ns
+	}
+	without := *ns
+	without.HistorySize = 0
+	return &without
 }
 
 func (s *Session) recordMessage(ns *channel.Namespace, pub *core.Publication, verdict audit.MessageVerdict, deliveries int) {

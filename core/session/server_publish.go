@@ -51,10 +51,8 @@ func (s *Server) Publish(ctx context.Context, o Outgoing) (core.Position, error)
 func (s *Server) publish(ctx context.Context, ns *channel.Namespace, o *Outgoing) (core.Position, error) {
 	pub := &core.Publication{ID: core.NewID(), Channel: o.Channel, Data: o.Data, Tags: o.Tags, Time: time.Now().UnixMilli()}
 	route := ns
-	if o.SkipHistory && ns.HistorySize > 0 {
-		fleeting := *ns
-		fleeting.HistorySize = 0
-		route = &fleeting
+	if o.SkipHistory {
+		route = fleeting(ns)
 	}
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()

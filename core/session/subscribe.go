@@ -120,9 +120,9 @@ func (s *Session) granted(p core.Permission, name string) bool {
 
 // joined is a subscription whose reply has not been queued yet.
 type joined struct {
-	name  string
-	sub   *subscription
-	known core.Position // Up to where the reply tells.
+	name    string
+	sub     *subscription
+	known   core.Position // Up to where the reply tells.
 	expires bool
 }
 
@@ -261,11 +261,12 @@ func (s *Session) unsubscribe(cmd *protocol.Command) error {
 		return bad
 	}
 	s.changing.Lock()
+	defer s.changing.Unlock()
 	if s.drop(cmd.Unsubscribe.Channel) {
 		s.node.Notices.unsubscribed(s, cmd.Unsubscribe.Channel, hooks.LeftByClient, "the client unsubscribed")
 	}
-	s.changing.Unlock()
 	s.reply(&protocol.Reply{Id: cmd.Id, Unsubscribe: &protocol.UnsubscribeResult{}})
+	s.sendReplies()
 	return nil
 }
 

@@ -104,8 +104,8 @@ func (s *Session) watchExpiry(now time.Time) time.Time {
 
 func expiryDeadline(expireAt int64) time.Time { return time.Unix(expireAt, 0).Add(refreshGrace) }
 
-// Unsubscribe ends one subscription and tells the client why. It does nothing when there is none. It may be called from anywhere
-// but the session's own commands.
+// Unsubscribe ends one subscription and tells the client why. It does nothing when there is none. It may be called from anywhere;
+// the session's own commands have sent their replies before.
 func (s *Session) Unsubscribe(name string, why core.Unsubscribe) {
 	if !s.drop(name) {
 		return

@@ -33,6 +33,7 @@ type Options struct {
 	Version  string // Of the program, for the server API.
 	Started  time.Time
 	Hooks    *hooks.Chain
+	History  history.Store // Of the namespaces whose history is durable; nil: there are none.
 	Recorder session.Recorder
 	Metrics  *metrics.Metrics
 	Registry prometheus.Registerer // Gets the gauges.
@@ -67,12 +68,21 @@ func New(o Options) (*Worker, error) {
 		}
 	}
 	flushers := outbound.NewFlushers(c.Client.Flushers)
-	store := history.NewMemory(history.Options{})
+	memory := history.NewMemory(history.Options{})
+	var store history.Store = memory
+	if o.History != nil {
+		store = history.Route(func(name string) history.Store {
+			if ns, bad := namespaces.Resolve(name); bad == nil && ns.Durable {
+				return o.History
+			}
+			return memory
+		})
+	}
 	members := hub.New(store, flushers)
-	w := &Worker{config: c, log: o.Log, history: store, flushers: flushers}
+	w := &Worker{config: c, log: o.Log, history: memory, flushers: flushers}
 	w.node = &session.Node{
 		Name: o.Node, Epoch: uint64(o.Started.Unix()),
-		Client: c.Client, Auth: c.Auth, Tokens: tokens, Namespaces: namespaces,
+		Client: c.Client, Auth: c.Auth, Tokens: tokens, Namespaces: named(namespaces, o.Hooks), Notices: session.NewNotices(o.Hooks, o.Metrics, o.Log),
 		Hub: members, History: store, Presence: presence.New(members), Hooks: o.Hooks,
 		Recorder: o.Recorder, Metrics: o.Metrics, Log: o.Log,
 		Registry: session.NewRegistry(c.Client.Limits.SessionsPerUser), Wheel: session.NewWheel(),
@@ -93,6 +103,14 @@ func New(o Options) (*Worker, error) {
 		MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
 	}
 	return w, nil
+}
+
+// named lets the plugins decide about channels, if one of them wants to.
+func named(namespaces *channel.Namespaces, chain *hooks.Chain) session.Namespaces {
+	if !chain.Has(hooks.OnChannel) {
+		return namespaces
+	}
+	return session.NewChannels(namespaces, chain)
 }
 
 // drops counts dropped frames.
@@ -124,6 +142,7 @@ func (w *Worker) Run(ctx context.Context, listener net.Listener) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { w.flushers.Run(background) })
 	wg.Go(func() { w.node.Wheel.Run(background) })
+	wg.Go(func() { w.node.Notices.Run(background) })
 	wg.Go(func() { w.history.Run(background) })
 	defer wg.Wait()
 	defer stop()
