@@ -21,7 +21,9 @@ import (
 	"github.com/zenconn/server/audit/store"
 	"github.com/zenconn/server/core"
 	"github.com/zenconn/server/core/api"
+	"github.com/zenconn/server/core/bus"
 	"github.com/zenconn/server/core/config"
+	"github.com/zenconn/server/core/history/jetstream"
 	"github.com/zenconn/server/core/metrics"
 	"github.com/zenconn/server/core/web"
 	"github.com/zenconn/server/core/worker"
@@ -54,6 +56,8 @@ type parts struct {
 	sink     audit.Sink // nil: recording is off.
 	recorder *audit.Recorder
 	chain    *hooks.Chain
+	bus      *bus.Bus         // nil: nothing needs it.
+	history  *jetstream.Store // nil: no namespace keeps its history on the bus.
 	worker   *worker.Worker
 	clients  net.Listener
 	operator net.Listener // nil: no API, or on the client listener.
@@ -96,6 +100,7 @@ func (a *Agent) serve(ctx context.Context, p *parts) error {
 
 	var auditing, clients sync.WaitGroup
 	auditing.Go(func() { p.recorder.Run(recording) })
+	stopKeeping := a.keep(p)
 	a.act(p, "start", nil)
 	failures := make(chan error, 2)
 	clients.Go(func() {
@@ -111,6 +116,7 @@ func (a *Agent) serve(ctx context.Context, p *parts) error {
 	<-serving.Done()
 	a.log.Info("stopping: clients are told to reconnect elsewhere", "timeout", a.config.Shutdown.Timeout)
 	clients.Wait()
+	stopKeeping()
 	close(failures)
 	var all []error
 	for err := range failures {
@@ -140,6 +146,11 @@ func (a *Agent) open(p *parts) error {
 	if err := os.MkdirAll(c.Data, 0o750); err != nil {
 		return fmt.Errorf("data directory: %w", err)
 	}
+	unlock, err := lockData(c.Data)
+	if err != nil {
+		return err
+	}
+	p.onClose(unlock)
 	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	counters := metrics.New(p.registry)
 
@@ -165,12 +176,16 @@ func (a *Agent) open(p *parts) error {
 	p.chain = hooks.NewChain(links, &observer{node: a.node, recorder: p.recorder, metrics: counters, log: a.log})
 	p.onClose(p.chain.Close)
 
+	durable, err := a.openHistory(p)
+	if err != nil {
+		return err
+	}
 	pages, wrap, err := a.openWeb(p)
 	if err != nil {
 		return err
 	}
 	p.worker, err = worker.New(worker.Options{
-		Config: c, Node: a.node, Version: a.version, Started: a.started, Hooks: p.chain, Recorder: p.recorder,
+		Config: c, Node: a.node, Version: a.version, Started: a.started, Hooks: p.chain, History: durable, Recorder: p.recorder,
 		Metrics: counters, Registry: p.registry, Pages: pages, Wrap: wrap, Log: a.log,
 	})
 	if err != nil {
@@ -253,7 +268,7 @@ func closeListener(l net.Listener) error {
 
 // checks are what /readyz looks at.
 func (a *Agent) checks(p *parts) []api.Check {
-	return []api.Check{{
+	return append(a.historyChecks(p), api.Check{
 		Name: "audit",
 		Problem: func() string {
 			if err := p.recorder.Stats().LastError; err != nil {
@@ -261,7 +276,7 @@ func (a *Agent) checks(p *parts) []api.Check {
 			}
 			return ""
 		},
-	}}
+	})
 }
 
 // announce says in the log where to look.
@@ -293,6 +308,9 @@ func (a *Agent) announce(p *parts) {
 		a.log.Info("the server API is at", "url", operators+"/api/", "open_to", openTo(c.API))
 	}
 	a.log.Info("data is kept in", "dir", data)
+	if p.bus != nil {
+		a.log.Info("the bus is ready", "nats", a.describeHistory(p), "addr", p.bus.Addr())
+	}
 	a.log.Info("audit is kept in", "store", store.Describe(c.Audit, data), "ask", `zenconn audit query "SELECT * FROM audit_messages"`)
 	a.log.Info("ready", "version", a.version, "node", a.node)
 }

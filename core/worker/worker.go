@@ -33,7 +33,7 @@ type Options struct {
 	Version  string // Of the program, for the server API.
 	Started  time.Time
 	Hooks    *hooks.Chain
-	History  history.Store // Of the namespaces whose history is durable; nil: there are none.
+	History  history.Store // Of the namespaces whose history is durable; nil: all are kept in memory.
 	Recorder session.Recorder
 	Metrics  *metrics.Metrics
 	Registry prometheus.Registerer // Gets the gauges.
