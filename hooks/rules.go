@@ -169,6 +169,9 @@ func inspectOptions(before, o ChannelOptions) error {
 	if o.Recovery && o.HistorySize == 0 {
 		errs = append(errs, errors.New("recovery needs a history"))
 	}
+	if o.Recovery && o.SlowConsumer != "disconnect" {
+		errs = append(errs, fmt.Errorf("slow_consumer %s drops publications that recovery promises", o.SlowConsumer))
+	}
 	return errors.Join(errs...)
 }
 

@@ -81,7 +81,17 @@ func (l *loader) add(key string, entry config.Plugin) {
 		l.fail(key, err)
 		return
 	}
-	l.links = append(l.links, hooks.Link{Plugin: p, Deadline: cmp.Or(entry.Deadline, l.cfg.Deadline), FailOpen: failOpen})
+	l.links = append(l.links, hooks.Link{
+		Plugin: p, Deadline: cmp.Or(entry.Deadline, l.cfg.Deadline), FailOpen: failOpen, Breaker: l.breaker(entry.Breaker),
+	})
+}
+
+// breaker is an entry's, with the common values where it says nothing.
+func (l *loader) breaker(own config.Breaker) hooks.Breaker {
+	common := l.cfg.Breaker
+	return hooks.Breaker{
+		Faults: cmp.Or(own.Faults, common.Faults), Window: cmp.Or(own.Window, common.Window), Cooldown: cmp.Or(own.Cooldown, common.Cooldown),
+	}
 }
 
 func failsOpen(onError string) (bool, error) {

@@ -48,8 +48,9 @@ func TestOrderNamesAndDefaults(t *testing.T) {
 		"x.lua/y.txt", "a folder, not a plugin", "notes.lua.txt", "nothing")
 	links, err := load(t, config.Plugins{
 		Dir: dir, Deadline: 30 * time.Millisecond, OnError: "allow",
+		Breaker: config.Breaker{Faults: 5, Window: time.Second, Cooldown: time.Minute},
 		Load: []config.Plugin{
-			{Name: "two", OnError: "deny", Deadline: time.Second},
+			{Name: "two", OnError: "deny", Deadline: time.Second, Breaker: config.Breaker{Faults: -1, Window: time.Hour}},
 			{Path: filepath.Join(dir, "listed.lua")},
 			{Name: "mine", Path: filepath.Join(dir, "..", filepath.Base(dir), "b.lua")},
 		},
@@ -60,6 +61,13 @@ func TestOrderNamesAndDefaults(t *testing.T) {
 	var got []string
 	for _, l := range links {
 		got = append(got, l.Plugin.Name()+" "+l.Deadline.String())
+		breaker := hooks.Breaker{Faults: 5, Window: time.Second, Cooldown: time.Minute}
+		if l.Plugin.Name() == "two" {
+			breaker.Faults, breaker.Window = -1, time.Hour
+		}
+		if l.Breaker != breaker {
+			t.Errorf("%s: breaker %+v, want %+v", l.Plugin.Name(), l.Breaker, breaker)
+		}
 		if l.FailOpen == (l.Plugin.Name() == "two") {
 			t.Errorf("%s fails open: %v", l.Plugin.Name(), l.FailOpen)
 		}

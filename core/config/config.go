@@ -117,6 +117,14 @@ type Plugins struct {
 	Load     []Plugin      `koanf:"load" doc:"Plugins loaded before those of the directory, in this order."`
 	Deadline time.Duration `koanf:"deadline" doc:"Time a plugin has for one answer."`
 	OnError  string        `koanf:"on_error" doc:"What a fault of a plugin means: deny or allow."`
+	Breaker  Breaker       `koanf:"breaker"`
+}
+
+// Breaker says when a failing plugin is no longer asked.
+type Breaker struct {
+	Faults   int           `koanf:"faults" doc:"Faults of one plugin, within the window, after which it is no longer asked; on_error says what that means. 0: never; for one plugin: -1."`
+	Window   time.Duration `koanf:"window" doc:"Time within which the faults must come."`
+	Cooldown time.Duration `koanf:"cooldown" doc:"Time after which one call tries whether it works again."`
 }
 
 // Plugin is one entry of the ordered list. Zero fields take the values of Plugins.
@@ -125,6 +133,7 @@ type Plugin struct {
 	Path     string         `koanf:"path" doc:"File of the plugin."`
 	Deadline time.Duration  `koanf:"deadline" doc:"Time it has for one answer."`
 	OnError  string         `koanf:"on_error" doc:"What its faults mean: deny or allow."`
+	Breaker  Breaker        `koanf:"breaker"`
 	Config   map[string]any `koanf:"config" secret:"true" doc:"Values handed to the plugin."`
 }
 

@@ -32,8 +32,11 @@ func Default() Config {
 		Public:     Public{Enabled: true},
 		Auth:       Auth{Type: "hook", User: "anonymous", JWT: JWT{Leeway: 10 * time.Second}},
 		Namespaces: map[string]Namespace{},
-		Plugins:    Plugins{Dir: "./plugins", Load: []Plugin{}, Deadline: 50 * time.Millisecond, OnError: "deny"},
-		Bus:        Bus{Replicas: 1, Prefix: "zenconn"},
+		Plugins: Plugins{
+			Dir: "./plugins", Load: []Plugin{}, Deadline: 50 * time.Millisecond, OnError: "deny",
+			Breaker: Breaker{Faults: 20, Window: 10 * time.Second, Cooldown: 10 * time.Second},
+		},
+		Bus: Bus{Replicas: 1, Prefix: "zenconn"},
 		Audit: Audit{
 			Queue:       100_000,
 			QueueSize:   64 << 20,

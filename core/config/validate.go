@@ -178,7 +178,7 @@ func (v *validator) namespace(path string, n Namespace) {
 	v.require(n.HistoryTTL > 0 || n.HistoryTTL == 0 && n.HistorySize <= 0, fmt.Sprintf("history needs a time to live, not %s",
 		durationText(n.HistoryTTL)), path+"history_ttl", path+"history_size")
 	v.oneOf(path+"history_storage", n.HistoryStorage, "file", "memory")
-	v.require(n.HistorySize <= 0 || n.HistoryStorage != "file" || n.HistoryTTL >= time.Second, fmt.Sprintf("history in files needs at least 1s, not %s",
+	v.require(n.HistorySize <= 0 || n.HistoryStorage != "file" || n.HistoryTTL == 0 || n.HistoryTTL >= time.Second, fmt.Sprintf("history in files needs at least 1s, not %s",
 		durationText(n.HistoryTTL)), path+"history_ttl", path+"history_storage")
 	v.require(!n.Recovery || n.HistorySize > 0, "recovery needs history: set "+path+"history_size", path+"recovery", path+"history_size")
 	v.require(!n.Recovery || n.SlowConsumer != "drop_oldest" && n.SlowConsumer != "conflate",
@@ -189,6 +189,9 @@ func (v *validator) namespace(path string, n Namespace) {
 func (v *validator) plugins(p *Plugins) {
 	v.positive("plugins.deadline", p.Deadline)
 	v.oneOf("plugins.on_error", p.OnError, "deny", "allow")
+	v.atLeast("plugins.breaker.faults", p.Breaker.Faults, 0)
+	v.positive("plugins.breaker.window", p.Breaker.Window)
+	v.positive("plugins.breaker.cooldown", p.Breaker.Cooldown)
 	names := map[string]bool{}
 	for i, plugin := range p.Load {
 		path := element("plugins.load", i)
@@ -201,6 +204,9 @@ func (v *validator) plugins(p *Plugins) {
 			fmt.Sprintf("%q cannot be a name: want letters, digits, - and _", plugin.Name), path+".name")
 		v.require(!names[name] || name == "", fmt.Sprintf("there are two plugins with the name %q", name), path, path+".name", path+".path")
 		v.require(plugin.Deadline >= 0, "want 0 or more", path+".deadline")
+		v.atLeast(path+".breaker.faults", plugin.Breaker.Faults, -1)
+		v.require(plugin.Breaker.Window >= 0, "want 0 or more", path+".breaker.window")
+		v.require(plugin.Breaker.Cooldown >= 0, "want 0 or more", path+".breaker.cooldown")
 		if plugin.OnError != "" {
 			v.oneOf(path+".on_error", plugin.OnError, "deny", "allow")
 		}

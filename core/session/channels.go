@@ -150,6 +150,8 @@ func with(ns *channel.Namespace, o hooks.ChannelOptions) *channel.Namespace {
 	own.Publish, _ = channel.ParseRule(o.Publish)
 	own.SlowConsumer, _ = channel.ParseSlowPolicy(o.SlowConsumer)
 	own.Presence, own.JoinLeave, own.Recovery, own.ExcludeSender = o.Presence, o.JoinLeave, o.Recovery, o.ExcludeSender
-	own.HistorySize, own.HistoryTTL = o.HistorySize, o.HistoryTTL
+	if !ns.Durable || o.HistorySize == 0 { // A history in files is made for its namespace: a channel has it or not.
+		own.HistorySize, own.HistoryTTL = o.HistorySize, o.HistoryTTL
+	}
 	return &own
 }

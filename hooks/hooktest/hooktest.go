@@ -34,7 +34,7 @@ const (
 	Define Behaviour = "define" // channel: denies "room:secret"; sets subscribe to "everyone" for "room:bad"; sets history_size to 50 and
 	//                             nothing else for "room:forever"; passes in the namespace "other"; otherwise sets subscribe to
 	//                             "granted", publish to "anyone", presence, join_leave, recovery and exclude_sender to true, history_size
-	//                             to 50, history_ttl to 90 seconds, slow_consumer to "conflate", and passes.
+	//                             to 50, history_ttl to 90 seconds, slow_consumer to "disconnect", and passes.
 	Route Behaviour = "route" // publish: does what data says and passes: redirect (to "room:2"), expire (at 1900000000), skip (the
 	//                           history), exclude (the sender), include (the sender).
 	Take Behaviour = "take" // send: "ok" is allowed, "no" denied with 3503, others pass.

@@ -39,10 +39,10 @@ func testRenew(t *testing.T, c *hooks.Chain, r *record) {
 }
 
 func testDefine(t *testing.T, c *hooks.Chain, r *record) {
-	namespace := hooks.ChannelOptions{Subscribe: "user", Publish: "nobody", SlowConsumer: "disconnect"}
+	namespace := hooks.ChannelOptions{Subscribe: "user", Publish: "nobody", SlowConsumer: "conflate"}
 	written := hooks.ChannelOptions{
 		Subscribe: "granted", Publish: "anyone", Presence: true, JoinLeave: true, HistorySize: 50, HistoryTTL: 90 * time.Second,
-		Recovery: true, ExcludeSender: true, SlowConsumer: "conflate",
+		Recovery: true, ExcludeSender: true, SlowConsumer: "disconnect",
 	}
 	for _, tt := range []struct {
 		channel, namespace string

@@ -162,7 +162,7 @@ func (s *Store) Read(ctx context.Context, channel string, q history.Query) ([]*c
 	if q.Reverse {
 		slices.Reverse(pubs)
 	}
-	return slices.Clip(pubs[:min(uint64(len(pubs)), limit)]), at, nil
+	return unexpired(pubs[:min(uint64(len(pubs)), limit)]), at, nil
 }
 
 // Recover implements history.Store.
@@ -191,7 +191,13 @@ func (s *Store) Recover(ctx context.Context, channel string, since core.Position
 	if uint64(len(missed)) < at.Offset-since.Offset {
 		return nil, at, false, nil
 	}
-	return missed, at, true, nil
+	return unexpired(missed), at, true, nil
+}
+
+// unexpired leaves out what has expired by itself. An answer may so be shorter than its limit though there is more.
+func unexpired(pubs []*core.Publication) []*core.Publication {
+	now := time.Now().Unix()
+	return slices.Clip(slices.DeleteFunc(pubs, func(pub *core.Publication) bool { return pub.Expired(now) }))
 }
 
 // Remove implements history.Store.

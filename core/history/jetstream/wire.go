@@ -20,6 +20,8 @@ const (
 	headerOffset = "Zc-Offset"
 	headerID     = "Zc-Id"    // Of a publication, for the audit and to find out whether an attempt was carried out.
 	headerState  = "Zc-State" // Of a position.
+
+	headerExpires = "Zc-Expires" // Of a publication that expires by itself, in Unix seconds.
 )
 
 // The states of a position.
@@ -30,12 +32,13 @@ const (
 
 // record is a stored message: a publication, a marker or a position.
 type record struct {
-	at    core.Position
-	id    string // Of a publication; "": it is none.
-	state string // Of a position.
-	seq   uint64 // Its number in the stream.
-	time  time.Time
-	body  []byte
+	at      core.Position
+	id      string // Of a publication; "": it is none.
+	expires int64  // Of a publication, Unix seconds; 0: not by itself.
+	state   string // Of a position.
+	seq     uint64 // Its number in the stream.
+	time    time.Time
+	body    []byte
 }
 
 func message(subject string, at core.Position) *nats.Msg {
@@ -47,6 +50,9 @@ func message(subject string, at core.Position) *nats.Msg {
 func publicationMessage(subject string, at core.Position, pub *core.Publication) (*nats.Msg, error) {
 	m := message(subject, at)
 	m.Header[headerID] = []string{pub.ID.String()}
+	if pub.ExpireAt != 0 {
+		m.Header[headerExpires] = []string{strconv.FormatInt(pub.ExpireAt, 10)}
+	}
 	var err error
 	if m.Data, err = protocol.FromPublication(pub).MarshalVT(); err != nil {
 		return nil, fmt.Errorf("encode a publication: %w", err)
@@ -61,7 +67,7 @@ func (r *record) publication(channel string) (*core.Publication, error) {
 		return nil, fmt.Errorf("a stored publication cannot be read: %w", err)
 	}
 	pub := protocol.ToPublication(channel, &m)
-	pub.Offset = r.at.Offset
+	pub.Offset, pub.ExpireAt = r.at.Offset, r.expires
 	pub.ID, _ = core.ParseID(r.id) // The zero ID names nothing.
 	return pub, nil
 }
@@ -72,6 +78,11 @@ func headersOf(h nats.Header) (r record, err error) {
 	r.at.Epoch = h.Get(headerEpoch)
 	if r.at.Offset, err = strconv.ParseUint(h.Get(headerOffset), 10, 64); err != nil || r.at.Epoch == "" {
 		return record{}, errors.New("a stored message has no position: is something else writing to our subjects?")
+	}
+	if text := h.Get(headerExpires); text != "" {
+		if r.expires, err = strconv.ParseInt(text, 10, 64); err != nil {
+			return record{}, fmt.Errorf("a stored message expires at %.40q: is something else writing to our subjects?", text)
+		}
 	}
 	return r, nil
 }

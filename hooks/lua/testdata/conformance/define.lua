@@ -6,5 +6,5 @@ function on_channel(ev)
   ev.publish = "anyone"
   ev.presence, ev.join_leave, ev.recovery, ev.exclude_sender = true, true, true, true
   ev.history_size, ev.history_ttl = 50, 90
-  ev.slow_consumer = "conflate"
+  ev.slow_consumer = "disconnect"
 end
