@@ -14,9 +14,9 @@
 // the channel is the one that the writer knows. Two writers can therefore not give out one offset twice; the loser reads the
 // channel again and takes the next one.
 //
-// The comparison looks at every slot of the channel, which takes 20 µs with a hundred of them. It is left out when no other process
-// can be on the bus: then the turns of the channel in this process are enough. An attempt whose acknowledgement is lost is still
-// carried out before the ring is read again, because both go over one connection, whose requests the server takes one after the other.
+// The comparison looks at every slot of the channel, which takes 20 µs with a hundred of them. When no other process can be on
+// the bus the turns of the channel in this process are enough, and it is left out, except after an attempt whose end is not known:
+// that may still be carried out. Then messages are also stored in groups with a single acknowledgement.
 //
 // # The position
 //

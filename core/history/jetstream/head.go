@@ -26,6 +26,7 @@ type headState struct {
 	at     core.Position
 	last   uint64    // Number of the last message in the ring; 0: there is none.
 	open   bool      // That message is a publication.
+	sure   bool      // No attempt of ours is under way that may still be carried out.
 	added  time.Time // When it was added.
 	meta   uint64    // Number of the position record; 0: not known or none.
 	metaAt time.Time // When it was written; zero: not known.

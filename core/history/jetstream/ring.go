@@ -39,18 +39,26 @@ func (sp *space) append(ctx context.Context, h *head, pub *core.Publication) (co
 	if err != nil {
 		return core.Position{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
-	defer cancel()
-	if !sp.bus.Alone() {
-		m = guarded(m, sp.slots(h.token), s.last)
-	}
-	seq, err := sp.calls.store(ctx, m)
+	seq, err := sp.store(ctx, m, sp.slots(h.token), s)
 	if err != nil {
 		return core.Position{}, err
 	}
-	s.at, s.last, s.open, s.added = next, seq, true, time.Now()
+	s.at, s.last, s.open, s.sure, s.added = next, seq, true, true, time.Now()
 	h.set(s)
 	return next, nil
+}
+
+// store adds a message to the ring, if the last one on the subjects that match guard is the one that s knows.
+func (sp *space) store(ctx context.Context, m *nats.Msg, guard string, s headState) (uint64, error) {
+	if !sp.bus.Alone() {
+		ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+		defer cancel()
+		return sp.calls.store(ctx, guarded(m, guard, s.last))
+	}
+	if !s.sure {
+		m = guarded(m, guard, s.last)
+	}
+	return sp.group.store(ctx, m, !s.sure)
 }
 
 // stored says whether an attempt before has stored the publication though it was not acknowledged.
@@ -77,7 +85,8 @@ func (sp *space) seal(ctx context.Context, h *head, s *headState) error {
 	if record != nil {
 		s.meta = record.seq
 	}
-	seq, err := sp.calls.store(ctx, guarded(message(sp.marker(h.token), s.at), sp.slots(h.token), s.last))
+	s.sure = false
+	seq, err := sp.store(ctx, message(sp.marker(h.token), s.at), sp.slots(h.token), *s)
 	if err != nil {
 		return err
 	}

@@ -43,6 +43,7 @@ type space struct {
 
 	// Set by open.
 	calls *calls
+	group *group
 
 	ready    atomic.Bool // The streams are there, as far as we know.
 	ensuring sync.Mutex  // Taken to make them.
@@ -97,6 +98,7 @@ func (sp *space) open() error {
 	if sp.calls, err = newCalls(conn); err != nil {
 		return fmt.Errorf("history of %s: %w", sp.name, err)
 	}
+	sp.group = &group{calls: sp.calls}
 	if !sp.bus.External() {
 		ctx, cancel := context.WithTimeout(context.Background(), ensureTimeout)
 		defer cancel()
