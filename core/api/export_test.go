@@ -14,8 +14,7 @@ func Methods() []string { return slices.Sorted(maps.Keys(methods)) }
 func Fields(method string) []string { return fieldsOf(reflect.TypeOf(methods[method]()).Elem()) }
 
 func fieldsOf(t reflect.Type) (names []string) {
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		if f.Anonymous {
 			names = append(names, fieldsOf(f.Type)...)
 			continue
