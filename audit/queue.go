@@ -77,16 +77,13 @@ func (q *queue) take(spare Batch) Batch {
 
 // release gives back the room of events that were stored or given up.
 func (q *queue) release(b *Batch) {
-	var bytes int64
-	for _, m := range b.Messages {
-		bytes += payloadSize(m)
-	}
-	for _, a := range b.Actions {
-		bytes += payloadSize(a)
-	}
+	q.free(b.Len(), b.payload())
+}
+
+func (q *queue) free(events int, bytes int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.events -= b.Len()
+	q.events -= events
 	q.bytes -= bytes
 }
 
@@ -119,6 +116,17 @@ func payloadSize(e Event) int64 {
 		return int64(len(e.Request))
 	}
 	return 0
+}
+
+// payload returns the payload of all events.
+func (b *Batch) payload() (bytes int64) {
+	for _, m := range b.Messages {
+		bytes += payloadSize(m)
+	}
+	for _, a := range b.Actions {
+		bytes += payloadSize(a)
+	}
+	return bytes
 }
 
 // split cuts the first n events off b. Events of one table stay together as long as they fit.

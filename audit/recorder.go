@@ -23,6 +23,7 @@ type Options struct {
 	FlushInterval time.Duration // Longest time an event waits for its batch [1 s].
 	WriteTimeout  time.Duration // Longest time for one batch [30 s].
 	DrainTimeout  time.Duration // Time that Run has, after its end was asked for, to store what waits [5 s].
+	Redactor      Redactor      // [Events are stored as they are.]
 	Log           *slog.Logger  // [Nothing is logged.]
 }
 
@@ -60,6 +61,7 @@ type Recorder struct {
 	stored      uint64
 	refused     uint64
 	abandoned   uint64
+	redactedOut uint64
 	lastError   error
 	lastErrorAt time.Time
 	lastSuccess time.Time
@@ -139,6 +141,10 @@ func (r *Recorder) endAfter(ctx, life context.Context, end context.CancelFunc) {
 func (r *Recorder) writeAll(ctx context.Context, all Batch) {
 	for all.Len() > 0 {
 		batch := all.split(r.options.BatchEvents)
+		r.redact(ctx, &batch)
+		if batch.Len() == 0 {
+			continue
+		}
 		r.sequence++
 		batch.Token = fmt.Sprintf("%s/%d", r.life, r.sequence)
 		if !r.write(ctx, &batch) {

@@ -105,12 +105,12 @@ func pass(d time.Duration) { <-time.After(d) }
 
 func checkSum(t *testing.T, s audit.Stats) {
 	t.Helper()
-	sum := s.Stored + uint64(s.Queued)
+	sum := s.Stored + s.Redacted + uint64(s.Queued)
 	for _, n := range s.Dropped {
 		sum += n
 	}
 	if sum != s.Recorded || s.Queued < 0 {
-		t.Errorf("recorded %d, but stored %d + dropped %v + queued %d = %d", s.Recorded, s.Stored, s.Dropped, s.Queued, sum)
+		t.Errorf("recorded %d, but stored %d + redacted %d + dropped %v + queued %d = %d", s.Recorded, s.Stored, s.Redacted, s.Dropped, s.Queued, sum)
 	}
 }
 

@@ -12,10 +12,11 @@ const (
 	DropShutdown  = "shutdown"   // Recorded after the end, or still waiting when the drain timeout was over.
 )
 
-// Stats says how recording goes. At any moment Recorded = Stored + the sum of Dropped + Queued.
+// Stats says how recording goes. At any moment Recorded = Stored + Redacted + the sum of Dropped + Queued.
 type Stats struct {
 	Recorded    uint64
 	Stored      uint64
+	Redacted    uint64            // Kept out of the store by the redactor.
 	Dropped     map[string]uint64 // By reason; every reason is present.
 	Queued      int               // Events that wait or are being written.
 	QueuedBytes int64             // Their payload.
@@ -34,10 +35,11 @@ func (r *Recorder) Stats() Stats {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	dropped := map[string]uint64{DropQueueFull: q.full, DropRefused: r.refused, DropShutdown: q.late + r.abandoned}
-	settled := r.stored + q.full + r.refused + q.late + r.abandoned
+	settled := r.stored + r.redactedOut + q.full + r.refused + q.late + r.abandoned
 	return Stats{
 		Recorded:    q.recorded,
 		Stored:      r.stored,
+		Redacted:    r.redactedOut,
 		Dropped:     dropped,
 		Queued:      int(q.recorded - settled),
 		QueuedBytes: q.bytes,

@@ -162,10 +162,11 @@ func (a *Agent) open(p *parts) error {
 		p.sink = sink
 		p.onClose(sink.Close)
 	}
+	redactor := &redactor{metrics: counters}
 	p.recorder = audit.New(sink, audit.Options{
 		Node: a.node, Epoch: uint64(a.started.Unix()), Queue: c.Audit.Queue, QueueBytes: int64(c.Audit.QueueSize),
 		BatchEvents: c.Audit.BatchEvents, FlushInterval: c.Audit.FlushInterval, WriteTimeout: c.Audit.ClickHouse.Timeout,
-		DrainTimeout: c.Shutdown.Timeout, Log: a.log,
+		DrainTimeout: c.Shutdown.Timeout, Redactor: redactor, Log: a.log,
 	})
 	p.registry.MustRegister(newAuditCollector(p.recorder))
 
@@ -175,6 +176,7 @@ func (a *Agent) open(p *parts) error {
 	}
 	p.chain = hooks.NewChain(links, &observer{node: a.node, recorder: p.recorder, metrics: counters, log: a.log})
 	p.onClose(p.chain.Close)
+	redactor.chain = p.chain
 
 	durable, err := a.openHistory(p)
 	if err != nil {
