@@ -65,7 +65,7 @@ type Limits struct {
 
 // API is the listener for operators.
 type API struct {
-	Addr        string `koanf:"addr" doc:"Address of metrics and health; empty: none; the same as client.addr: on that listener. Keep it private."`
+	Addr        string `koanf:"addr" doc:"Address of metrics, health and the server API; empty: none; the same as client.addr: on that listener. Keep it private."`
 	Key         string `koanf:"key" secret:"true" doc:"Key that opens the server API (/api/…), in the header X-API-Key; at least 16 bytes. Without it the server API is closed."`
 	Insecure    bool   `koanf:"insecure" doc:"Open the server API without a key, to programs on this machine: only where api.addr is a loopback address."`
 	RequestSize Size   `koanf:"request_size" doc:"Largest body of a request to the server API."`
