@@ -104,6 +104,10 @@ var home = []struct {
 	{[]string{"internal/...", "test/..."}, []string{"internal/...", "test/..."}, "what serves tests must not get into the product"},
 	{[]string{"hooks/hooktest", "audit/audittest", "bench/benchtest", "core/history/historytest"}, []string{"internal/...", "test/..."}, "what serves tests must not get into the product"},
 	{[]string{"testing", "testing/..."}, []string{"internal/...", "test/...", "hooks/hooktest", "audit/audittest", "bench/benchtest", "core/history/historytest"}, "what serves tests must not get into the product"},
+	{
+		[]string{"github.com/getkin/kin-openapi/...", "github.com/centrifugal/gocent/..."}, []string{"internal/...", "test/..."},
+		"what serves tests must not get into the product",
+	},
 	{[]string{"github.com/lxzan/gws"}, []string{"core/transport/websocket", "bench", "bench/..."}, "one package wraps the WebSocket engine, so that it can be exchanged"},
 	{[]string{"github.com/yuin/gopher-lua", "github.com/yuin/gopher-lua/..."}, []string{"hooks/lua"}, "one package wraps Lua"},
 	{[]string{"github.com/tetratelabs/wazero", "github.com/tetratelabs/wazero/..."}, []string{"hooks/wasm"}, "one package wraps the Wasm runtime"},
