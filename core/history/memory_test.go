@@ -1,9 +1,9 @@
 package history_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -17,6 +17,33 @@ import (
 
 	"github.com/zenconn/server/core"
 	"github.com/zenconn/server/core/history"
+	"github.com/zenconn/server/core/history/historytest"
+)
+
+func TestConformance(t *testing.T) {
+	historytest.Run(t, func(t *testing.T, limits history.Limits) history.Store {
+		s := history.NewMemory(history.Options{})
+		start(t, s)
+		return limited{s, limits}
+	})
+}
+
+// limited is a store whose limits were set once.
+type limited struct {
+	*history.Memory
+	limits history.Limits
+}
+
+func (l limited) Append(ctx context.Context, channel string, pub *core.Publication, _ history.Limits) (core.Position, error) {
+	return l.Memory.Append(ctx, channel, pub, l.limits)
+}
+
+// What tests ask a store.
+var (
+	publish  = historytest.Publish
+	position = historytest.Position
+	read     = historytest.Read
+	recovers = historytest.Recovers
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -24,213 +51,6 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 var _ history.Store = (*history.Memory)(nil)
 
 var hour = history.Limits{Size: 5, TTL: time.Hour}
-
-// publish appends n publications and returns the position of the last.
-func publish(t *testing.T, s history.Store, channel string, n int, limits history.Limits) (at core.Position) {
-	t.Helper()
-	for range n {
-		pub := &core.Publication{Channel: channel, Data: []byte(`{}`)}
-		var err error
-		if at, err = s.Append(t.Context(), channel, pub, limits); err != nil {
-			t.Fatal(err)
-		}
-		if pub.Offset != at.Offset {
-			t.Fatalf("the publication has offset %d, the position says %d", pub.Offset, at.Offset)
-		}
-	}
-	return at
-}
-
-func position(t *testing.T, s history.Store, channel string) core.Position {
-	t.Helper()
-	at, err := s.Position(t.Context(), channel)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return at
-}
-
-func read(t *testing.T, s history.Store, channel string, q history.Query) []uint64 {
-	t.Helper()
-	pubs, _, err := s.Read(t.Context(), channel, q)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return offsets(pubs)
-}
-
-func recovers(t *testing.T, s history.Store, channel string, since core.Position) ([]uint64, bool) {
-	t.Helper()
-	missed, at, recovered, err := s.Recover(t.Context(), channel, since)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if now := position(t, s, channel); at != now {
-		t.Errorf("Recover says the position is %v, it is %v", at, now)
-	}
-	if !recovered && len(missed) > 0 {
-		t.Errorf("not recovered, and yet %d publications", len(missed))
-	}
-	return offsets(missed), recovered
-}
-
-func offsets(pubs []*core.Publication) (offsets []uint64) {
-	for _, pub := range pubs {
-		offsets = append(offsets, pub.Offset)
-	}
-	return offsets
-}
-
-func TestOffsetsAndEpoch(t *testing.T) {
-	s := history.NewMemory(history.Options{})
-	first := position(t, s, "a")
-	if first.Offset != 0 || len(first.Epoch) != 8 {
-		t.Fatalf("a channel nobody published to is at %v", first)
-	}
-	if again := position(t, s, "a"); again != first {
-		t.Errorf("then at %v, before at %v", again, first)
-	}
-	for want := uint64(1); want < 20; want++ {
-		if at := publish(t, s, "a", 1, hour); at != (core.Position{Offset: want, Epoch: first.Epoch}) {
-			t.Fatalf("publication %d is at %v", want, at)
-		}
-	}
-	if at := position(t, s, "b"); at.Offset != 0 || at.Epoch == first.Epoch {
-		t.Errorf("another channel is at %v", at)
-	}
-	if at := position(t, history.NewMemory(history.Options{}), "a"); at.Epoch == first.Epoch {
-		t.Errorf("another store has the same epoch")
-	}
-}
-
-func TestRead(t *testing.T) {
-	s := history.NewMemory(history.Options{})
-	epoch := publish(t, s, "a", 12, hour).Epoch // 8 to 12 are kept.
-	since := func(offset uint64) *core.Position { return &core.Position{Offset: offset, Epoch: epoch} }
-	for name, test := range map[string]struct {
-		query history.Query
-		want  []uint64
-	}{
-		"all":                        {history.Query{Limit: -1}, []uint64{8, 9, 10, 11, 12}},
-		"only the position":          {history.Query{}, nil},
-		"the first":                  {history.Query{Limit: 2}, []uint64{8, 9}},
-		"more than there are":        {history.Query{Limit: 99}, []uint64{8, 9, 10, 11, 12}},
-		"the newest first":           {history.Query{Limit: -1, Reverse: true}, []uint64{12, 11, 10, 9, 8}},
-		"the newest":                 {history.Query{Limit: 1, Reverse: true}, []uint64{12}},
-		"since":                      {history.Query{Since: since(10), Limit: -1}, []uint64{11, 12}},
-		"since, limited":             {history.Query{Since: since(8), Limit: 2}, []uint64{9, 10}},
-		"since, only the position":   {history.Query{Since: since(8)}, nil},
-		"since any epoch":            {history.Query{Since: &core.Position{Offset: 11}, Limit: -1}, []uint64{12}},
-		"since the last":             {history.Query{Since: since(12), Limit: -1}, nil},
-		"since what is gone":         {history.Query{Since: since(3), Limit: -1}, []uint64{8, 9, 10, 11, 12}},
-		"since the last that went":   {history.Query{Since: since(7), Limit: -1}, []uint64{8, 9, 10, 11, 12}},
-		"since the beginning":        {history.Query{Since: since(0), Limit: 1}, []uint64{8}},
-		"since the future":           {history.Query{Since: since(13), Limit: -1}, nil},
-		"since the end of time":      {history.Query{Since: since(math.MaxUint64), Limit: -1}, nil},
-		"before":                     {history.Query{Since: since(10), Limit: -1, Reverse: true}, []uint64{9, 8}},
-		"before, limited":            {history.Query{Since: since(12), Limit: 2, Reverse: true}, []uint64{11, 10}},
-		"before the first kept":      {history.Query{Since: since(8), Limit: -1, Reverse: true}, nil},
-		"before what is gone":        {history.Query{Since: since(2), Limit: -1, Reverse: true}, nil},
-		"before the next":            {history.Query{Since: since(13), Limit: 1, Reverse: true}, []uint64{12}},
-		"before the end of time":     {history.Query{Since: since(math.MaxUint64), Limit: 1, Reverse: true}, []uint64{12}},
-		"since the last, backwards":  {history.Query{Since: since(12), Limit: 1, Reverse: true}, []uint64{11}},
-		"before, only the position":  {history.Query{Since: since(12), Reverse: true}, nil},
-		"a very negative limit: all": {history.Query{Limit: math.MinInt32}, []uint64{8, 9, 10, 11, 12}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			pubs, at, err := s.Read(t.Context(), "a", test.query)
-			if err != nil || at != *since(12) {
-				t.Fatalf("at %v: %v", at, err)
-			}
-			if got := offsets(pubs); !slices.Equal(got, test.want) {
-				t.Errorf("got %v, want %v", got, test.want)
-			}
-		})
-	}
-}
-
-func TestReadRefuses(t *testing.T) {
-	s := history.NewMemory(history.Options{})
-	at := publish(t, s, "a", 2, hour)
-	for name, test := range map[string]struct {
-		query history.Query
-		want  error
-	}{
-		"another epoch":             {history.Query{Since: &core.Position{Offset: 1, Epoch: "other"}, Limit: -1}, core.ErrUnrecoverablePosition},
-		"another epoch, backwards":  {history.Query{Since: &core.Position{Epoch: "other"}, Reverse: true}, core.ErrUnrecoverablePosition},
-		"another epoch, no entries": {history.Query{Since: &core.Position{Epoch: "other"}}, core.ErrUnrecoverablePosition},
-		"before the beginning":      {history.Query{Since: &core.Position{Epoch: at.Epoch}, Limit: 1, Reverse: true}, core.ErrBadRequest},
-	} {
-		t.Run(name, func(t *testing.T) {
-			pubs, now, err := s.Read(t.Context(), "a", test.query)
-			if !errors.Is(err, test.want) || pubs != nil || now != at {
-				t.Errorf("got %v at %v: %v", pubs, now, err)
-			}
-		})
-	}
-}
-
-func TestRecover(t *testing.T) {
-	s := history.NewMemory(history.Options{})
-	epoch := publish(t, s, "a", 12, hour).Epoch // 8 to 12 are kept.
-	for name, test := range map[string]struct {
-		since     core.Position
-		want      []uint64
-		recovered bool
-	}{
-		"nothing missed":          {core.Position{Offset: 12, Epoch: epoch}, nil, true},
-		"some missed":             {core.Position{Offset: 9, Epoch: epoch}, []uint64{10, 11, 12}, true},
-		"all that is kept missed": {core.Position{Offset: 7, Epoch: epoch}, []uint64{8, 9, 10, 11, 12}, true},
-		"one more missed":         {core.Position{Offset: 6, Epoch: epoch}, nil, false},
-		"from the beginning":      {core.Position{Offset: 0, Epoch: epoch}, nil, false},
-		"from the future":         {core.Position{Offset: 13, Epoch: epoch}, nil, false},
-		"from the end of time":    {core.Position{Offset: math.MaxUint64, Epoch: epoch}, nil, false},
-		"another epoch":           {core.Position{Offset: 12, Epoch: "other"}, nil, false},
-		"no epoch":                {core.Position{Offset: 12}, nil, false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			got, recovered := recovers(t, s, "a", test.since)
-			if !slices.Equal(got, test.want) || recovered != test.recovered {
-				t.Errorf("got %v, %v", got, recovered)
-			}
-		})
-	}
-	t.Run("a channel nobody published to", func(t *testing.T) {
-		if got, recovered := recovers(t, s, "b", position(t, s, "b")); got != nil || !recovered {
-			t.Errorf("got %v, %v", got, recovered)
-		}
-	})
-	t.Run("from before the first publication", func(t *testing.T) {
-		before := position(t, s, "c")
-		publish(t, s, "c", 2, hour)
-		if got, recovered := recovers(t, s, "c", before); !slices.Equal(got, []uint64{1, 2}) || !recovered {
-			t.Errorf("got %v, %v", got, recovered)
-		}
-	})
-}
-
-func TestRemove(t *testing.T) {
-	s := history.NewMemory(history.Options{})
-	at := publish(t, s, "a", 3, hour)
-	if err := errors.Join(s.Remove(t.Context(), "a"), s.Remove(t.Context(), "never seen")); err != nil {
-		t.Fatal(err)
-	}
-	if now := position(t, s, "a"); now != at {
-		t.Errorf("moved from %v to %v", at, now)
-	}
-	if got := read(t, s, "a", history.Query{Limit: -1}); got != nil {
-		t.Errorf("kept %v", got)
-	}
-	if _, recovered := recovers(t, s, "a", core.Position{Offset: 2, Epoch: at.Epoch}); recovered {
-		t.Error("recovered what was removed")
-	}
-	if _, recovered := recovers(t, s, "a", at); !recovered {
-		t.Error("not recovered though nothing was missed")
-	}
-	if next := publish(t, s, "a", 1, hour); next != (core.Position{Offset: 4, Epoch: at.Epoch}) {
-		t.Errorf("the next is at %v", next)
-	}
-}
 
 func TestLimitsChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -470,40 +290,6 @@ func naive(kept []uint64, q history.Query) (found []uint64) {
 		found = found[:q.Limit]
 	}
 	return found
-}
-
-// TestConcurrent lets one publisher per channel, readers and the sweeper meet. It is for the race detector, and checks that a
-// recovery is never wrong.
-func TestConcurrent(t *testing.T) {
-	s := history.NewMemory(history.Options{})
-	start(t, s)
-	var wg sync.WaitGroup
-	for c := range 4 {
-		name := fmt.Sprint("c", c)
-		wg.Go(func() {
-			for range 2000 {
-				publish(t, s, name, 1, history.Limits{Size: 16, TTL: time.Hour})
-			}
-		})
-		wg.Go(func() {
-			last := position(t, s, name)
-			for last.Offset < 2000 {
-				missed, at, recovered, err := s.Recover(t.Context(), name, last)
-				if err != nil || recovered != (at.Offset-last.Offset <= 16) {
-					t.Errorf("recovered %v from %v to %v: %v", recovered, last, at, err)
-					return
-				}
-				for i, pub := range missed {
-					if pub.Offset != last.Offset+uint64(i)+1 {
-						t.Errorf("a gap after %d: %v", last.Offset, offsets(missed))
-						return
-					}
-				}
-				last = at
-			}
-		})
-	}
-	wg.Wait()
 }
 
 func BenchmarkAppend(b *testing.B) {

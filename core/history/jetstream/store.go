@@ -148,21 +148,25 @@ func (s *Store) Read(ctx context.Context, channel string, q history.Query) ([]*c
 	if q.Limit == 0 || low >= high || end.last == 0 {
 		return nil, at, nil
 	}
-	limit := high - low
-	if q.Limit > 0 {
-		limit = min(limit, uint64(q.Limit))
+	from := low
+	if q.Reverse && q.Limit > 0 {
+		from = high - min(high-low, uint64(q.Limit))
 	}
-	if q.Reverse {
-		low = high - limit
+	pubs, err := sp.read(ctx, channel, token, end, from, high)
+	if err == nil && from > low && len(unexpired(slices.Clone(pubs))) < q.Limit {
+		pubs, err = sp.read(ctx, channel, token, end, low, high) // Some have expired by themselves: others take their places.
 	}
-	pubs, err := sp.read(ctx, channel, token, end, low, high)
 	if err != nil {
 		return nil, at, err
 	}
+	pubs = unexpired(pubs)
 	if q.Reverse {
 		slices.Reverse(pubs)
 	}
-	return unexpired(pubs[:min(uint64(len(pubs)), limit)]), at, nil
+	if q.Limit > 0 {
+		pubs = slices.Clip(pubs[:min(len(pubs), q.Limit)])
+	}
+	return pubs, at, nil
 }
 
 // Recover implements history.Store.
@@ -194,7 +198,7 @@ func (s *Store) Recover(ctx context.Context, channel string, since core.Position
 	return unexpired(missed), at, true, nil
 }
 
-// unexpired leaves out what has expired by itself. An answer may so be shorter than its limit though there is more.
+// unexpired leaves out what has expired by itself.
 func unexpired(pubs []*core.Publication) []*core.Publication {
 	now := time.Now().Unix()
 	return slices.Clip(slices.DeleteFunc(pubs, func(pub *core.Publication) bool { return pub.Expired(now) }))
