@@ -198,7 +198,7 @@ func (r *refreshRequest) run(ctx context.Context, c *Commands) (any, error) {
 	case err != nil:
 		return nil, err
 	case r.Info != nil:
-		return nil, core.ErrNotAvailable.Saying("the info of a session is fixed when it connects")
+		return nil, core.ErrNotAvailable.Saying("the server API does not change the info of a session")
 	case r.ExpireAt < 0:
 		return nil, core.ErrBadRequest.Saying("expire_at is a Unix time in seconds, or 0 for never")
 	case r.Expired:

@@ -70,9 +70,6 @@ func (s *Server) each(ctx context.Context, t Target, do func(*Session) error) er
 	return first
 }
 
-// errEnded says that a session ended before something could be done to it.
-var errEnded = errors.New("the session has ended")
-
 // meanwhile does something to a connected session from outside of its reading goroutine, so that the client hears of it in the
 // order of what happened to its channels.
 func (s *Session) meanwhile(do func(*Session) error) error {
@@ -81,12 +78,8 @@ func (s *Session) meanwhile(do func(*Session) error) error {
 	if !s.answered {
 		return nil
 	}
-	err := do(s)
-	s.queue.Flush()
-	if errors.Is(err, errEnded) {
-		return nil
-	}
-	return err
+	defer s.queue.Flush()
+	return do(s)
 }
 
 // Subscription describes a subscription that the server makes.

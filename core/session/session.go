@@ -56,7 +56,7 @@ type Session struct {
 	// changing is held while channels are joined or left, up to the queueing of what the client is told about it, so that it hears of
 	// changes in their order. It is taken before mu, and held while the history is read.
 	changing sync.Mutex
-	answered bool // The connect command was answered with success; guarded by changing.
+	answered bool // The connect command was answered with success, and the end has not come; guarded by changing.
 
 	mu       sync.Mutex // Guards all below.
 	subs     map[string]*subscription
@@ -141,10 +141,13 @@ func (s *Session) Disconnect(d core.Disconnect) {
 func (s *Session) End(d core.Disconnect, byClient bool) {
 	s.node.Wheel.remove(s)
 	s.node.Registry.remove(s)
+	s.changing.Lock() // What the server is just doing to its channels ends first, and nothing begins.
+	s.answered = false
 	s.mu.Lock()
 	subs := s.subs
 	s.subs = nil
 	s.mu.Unlock()
+	s.changing.Unlock()
 	for name, sub := range subs {
 		s.leave(sub)
 		s.node.Notices.unsubscribed(s, name, hooks.LeftAtEnd, "the session ended")

@@ -150,15 +150,8 @@ func (s *Session) join(ns *channel.Namespace, name string, opts core.SubscribeOp
 	}
 	sub := &subscription{ns: ns, member: member, announce: joinLeave, allow: opts.Allow, expireAt: opts.ExpireAt, info: opts.Info}
 	s.mu.Lock()
-	ended := s.subs == nil
-	if !ended {
-		s.subs[name] = sub
-	}
+	s.subs[name] = sub
 	s.mu.Unlock()
-	if ended { // While the server subscribed it; its own commands come before its end.
-		s.node.Hub.Leave(member)
-		return joined{}, nil, errEnded
-	}
 	return joined{name: name, sub: sub, known: core.Position{Offset: result.Offset, Epoch: result.Epoch}, expires: opts.ExpireAt != 0}, result, nil
 }
 
