@@ -50,7 +50,7 @@
 // # Other sizes
 //
 // N is part of the layout. The stream remembers the sizes it was used with; while publications of an older size may be there they
-// are looked for in their old slots too. Growing loses nothing. After shrinking, or with sizes that are no multiples, a new
-// publication may replace an old one that would still be within the limit: recovery then says that it cannot, for at most one time to
-// live.
+// are looked for in their old slots too. After growing, at least as many publications are kept as before, and soon more. After shrinking, with
+// sizes that are no multiples, a new publication may replace an old one that would still be within the limit: recovery then says that
+// it cannot, for at most one time to live.
 package jetstream

@@ -1,0 +1,177 @@
+package jetstream_test
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/zenconn/server/core"
+	"github.com/zenconn/server/core/bus"
+	"github.com/zenconn/server/core/history"
+	"github.com/zenconn/server/core/history/historytest"
+	"github.com/zenconn/server/core/history/jetstream"
+)
+
+// Several processes append to the same channels, and no offset is given twice or left out.
+func TestManyWriters(t *testing.T) {
+	c := embedded()
+	c.Listen = "127.0.0.1:0"
+	b := openBus(t, t.TempDir(), c)
+	const writers, each = 4, 100
+	limits := history.Limits{Size: writers * each, TTL: time.Hour}
+	var stores [writers]*jetstream.Store
+	for i := range stores {
+		stores[i] = openStore(t, b, one(limits))
+	}
+	var mu sync.Mutex
+	var given []uint64
+	var wg sync.WaitGroup
+	for _, s := range stores {
+		wg.Go(func() {
+			for range each {
+				at, err := s.Append(t.Context(), "a", &core.Publication{Channel: "a", Data: []byte("1")}, limits)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				mu.Lock()
+				given = append(given, at.Offset)
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	slices.Sort(given)
+	for i, offset := range given {
+		if offset != uint64(i+1) {
+			t.Fatalf("the offsets given are %v", given)
+		}
+	}
+	for i, s := range stores {
+		if got := historytest.Read(t, s, "a", history.Query{Limit: -1}); !slices.Equal(got, given) {
+			t.Errorf("writer %d reads %v", i, got)
+		}
+	}
+}
+
+// A namespace that has used up its disk takes nothing more, says so, and leaves the others alone.
+func TestFull(t *testing.T) {
+	limits := history.Limits{Size: 1000, TTL: time.Hour}
+	s := openStore(t, openBus(t, t.TempDir(), embedded()), map[string]jetstream.Namespace{
+		"small": {Limits: limits, Disk: 1 << 20}, "default": {Limits: limits},
+	})
+	publish := func(channel string) error {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		_, err := s.Append(ctx, channel, &core.Publication{Channel: channel, Data: make([]byte, 10_000)}, limits)
+		return err
+	}
+	var wg sync.WaitGroup
+	var refused error
+	var stored [8]uint64
+	for w := range stored {
+		wg.Go(func() {
+			for range 100 {
+				err := publish("small:" + string(rune('a'+w)))
+				if err != nil {
+					refused = err // Whoever comes last.
+					return
+				}
+				stored[w]++
+			}
+			t.Error("a megabyte of 10 kB publications found room a hundred times")
+		})
+		wg.Wait() // One after the other, and then all together.
+	}
+	if refused == nil {
+		t.Fatal("nothing was refused")
+	}
+	if err := publish("other"); err != nil {
+		t.Errorf("another namespace: %v", err)
+	}
+	if p := s.Problem(); !strings.Contains(p, "small") || strings.Contains(p, "default") {
+		t.Errorf("the problem is %q", p)
+	}
+	for w, n := range stored {
+		name := "small:" + string(rune('a'+w))
+		if got := historytest.Read(t, s, name, history.Query{Limit: -1}); uint64(len(got)) != n {
+			t.Errorf("of %d publications that were taken in %s there are %d", n, name, len(got))
+		}
+		if err := s.Remove(t.Context(), name); err != nil {
+			t.Errorf("%s cannot be emptied: %v", name, err)
+		}
+	}
+	if err := publish("small:a"); err != nil {
+		t.Errorf("there is room again: %v", err)
+	}
+	if p := s.Problem(); p != "" {
+		t.Errorf("the problem that is over is %q", p)
+	}
+}
+
+// An external NATS that is not there costs the deadline and no more, and is used as soon as it is there, also after it was away.
+func TestExternal(t *testing.T) {
+	dir := t.TempDir()
+	launch := func(port int) *server.Server {
+		srv, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: port, JetStream: true, StoreDir: dir, NoLog: true, NoSigs: true,
+			Username: "zenconn", Password: "secret"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		srv.Start()
+		if !srv.ReadyForConnections(20 * time.Second) {
+			t.Fatal("NATS does not start")
+		}
+		return srv
+	}
+	end := func(srv *server.Server) { srv.Shutdown(); srv.WaitForShutdown() }
+	srv := launch(server.RANDOM_PORT)
+	url := srv.ClientURL()
+	port := srv.Addr().(interface{ String() string }).String()
+	port = port[strings.LastIndex(port, ":")+1:]
+	end(srv)
+
+	c := embedded()
+	c.URL, c.User, c.Password = url, "zenconn", "secret"
+	b := bus.New(bus.Options{Config: c, Data: dir, Node: "test", Log: slog.New(slog.DiscardHandler)})
+	if err := b.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	s := openStore(t, b, one(hour))
+	run(t, s)
+	publish := func(patience time.Duration) (core.Position, error) {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		return s.Append(ctx, "a", &core.Publication{Channel: "a", Data: []byte("1")}, hour)
+	}
+	if _, err := publish(200 * time.Millisecond); err == nil {
+		t.Fatal("published without a bus")
+	}
+	if b.Problem() == "" || s.Problem() == "" {
+		t.Errorf("problems: %q, %q", b.Problem(), s.Problem())
+	}
+	number := 0
+	for _, digit := range port {
+		number = 10*number + int(digit-'0')
+	}
+	var before core.Position
+	for life := range uint64(2) {
+		srv = launch(number)
+		at, err := publish(20 * time.Second)
+		if err != nil || at.Offset != life+1 || life > 0 && at.Epoch != before.Epoch {
+			t.Fatalf("published at %v, before at %v: %v", at, before, err)
+		}
+		before = at
+		if b.Problem() != "" || s.Problem() != "" {
+			t.Errorf("problems: %q, %q", b.Problem(), s.Problem())
+		}
+		end(srv)
+	}
+}
