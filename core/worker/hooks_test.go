@@ -1,0 +1,441 @@
+package worker_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/zenconn/server/audit"
+	"github.com/zenconn/server/core/config"
+	"github.com/zenconn/server/hooks"
+	"github.com/zenconn/server/hooks/lua"
+)
+
+// script is a plugin of this source.
+func script(t *testing.T, source string) hooks.Link {
+	t.Helper()
+	p, err := lua.LoadSource("test.lua", []byte(source), lua.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return hooks.Link{Plugin: p, Deadline: patience}
+}
+
+// add puts a namespace like the default one, with changes, into the configuration.
+func add(c *config.Config, name string, change func(*config.Namespace)) {
+	ns := c.Namespaces["default"]
+	change(&ns)
+	c.Namespaces[name] = ns
+}
+
+const refreshing = `
+function on_connect(ev) ev.user, ev.expire_at = "alice", time.now() / 1000 - time.now() / 1000 % 1 + 1000 return true end
+function on_subscribe(ev) ev.expire_at = 1900000000 end
+function on_refresh(ev)
+  if ev.token == "deny" then return false end
+  if ev.token == "close" then return false, 4500, "enough" end
+  if ev.token == "fault" then error("oops") end
+  if ev.token == "late" then ev.expire_at = 7 return true end
+  if ev.token == "pass" then return end
+  assert(ev.user == "alice" and ev.expire_at > 0)
+  ev.info = json.encode({seen = ev.channel or "everywhere"})
+  ev.expire_at = ev.expire_at + 1000
+  return true
+end`
+
+func TestRefreshByPlugin(t *testing.T) {
+	for _, tt := range []struct {
+		token, want string
+		close       uint16
+	}{
+		{"more", `"refresh":{"client":`, 0},
+		{"pass", `"error":{"code":101,`, 3507},
+		{"fault", `"error":{"code":100,`, 0},
+		{"late", `"error":{"code":110,`, 3507},
+		{"deny", `"error":{"code":103,`, 3507},
+		{"close", ``, 4500},
+	} {
+		t.Run(tt.token, func(t *testing.T) {
+			c := open()
+			c.Auth.Type = "hook"
+			r := start(t, c, script(t, refreshing))
+			client := r.connect("")
+			client.send(fmt.Sprintf(`{"id":2,"refresh":{"token":%q}}`, tt.token))
+			if tt.want != "" {
+				client.expect(tt.want)
+			}
+			if tt.close != 0 {
+				client.expectClose(tt.close)
+				return
+			}
+			client.ask(3, `"subscribe":{"channel":"x"}`)
+			client.send(`{"id":4,"publish":{"channel":"x","data":1}}`)
+			pub := string(client.expect(`"pub":`))
+			if seen := strings.Contains(pub, `"conn_info":{"seen":"everywhere"}`); seen != (tt.token == "more") {
+				t.Errorf("published %s", pub)
+			}
+		})
+	}
+}
+
+func TestSubRefreshByPlugin(t *testing.T) {
+	for _, tt := range []struct {
+		token, want string
+		ends        bool
+	}{
+		{"more", `"sub_refresh":{"expires":true,"ttl":`, false},
+		{"pass", `"error":{"code":101,`, true},
+		{"fault", `"error":{"code":100,`, false},
+		{"deny", `"error":{"code":103,`, true},
+	} {
+		t.Run(tt.token, func(t *testing.T) {
+			c := open()
+			c.Auth.Type = "hook"
+			r := start(t, c, script(t, refreshing))
+			client := r.connect("")
+			client.ask(2, `"subscribe":{"channel":"x"}`)
+			client.send(fmt.Sprintf(`{"id":3,"sub_refresh":{"channel":"x","token":%q}}`, tt.token))
+			client.expect(tt.want)
+			if tt.ends {
+				client.expect(`"unsubscribe":{"code":2000,`)
+				if again := client.ask(4, `"subscribe":{"channel":"x"}`); again.Error != nil {
+					t.Errorf("not ended: %+v", again.Error)
+				}
+				return
+			}
+			client.send(`{"id":4,"publish":{"channel":"x","data":1}}`)
+			pub := string(client.expect(`"pub":`))
+			if seen := strings.Contains(pub, `"chan_info":{"seen":"x"}`); seen != (tt.token == "more") {
+				t.Errorf("published %s", pub)
+			}
+		})
+	}
+}
+
+func TestRefreshWithoutPlugin(t *testing.T) {
+	c := open()
+	client := start(t, c).connect("alice")
+	if code := errorCode(client.ask(2, `"refresh":{"token":"x"}`)); code != 108 {
+		t.Errorf("error %d", code)
+	}
+}
+
+func TestSend(t *testing.T) {
+	got := make(chan string, 10)
+	p := &witness{wants: []hooks.Hook{hooks.OnSend}, tell: func(what string) { got <- what }}
+	r := start(t, open(), hooks.Link{Plugin: p}, script(t, `
+		function on_send(ev)
+			if ev.data == '"close"' then return false, 4001, "as you wish" end
+			if ev.data == '"error"' then return false, 403, "no" end
+		end`))
+	client := r.connect("alice")
+	client.send(`{"send":{"data":{"a":1}}}`)
+	client.send(`{"send":{"data":"error"}}`)
+	if reply := client.ask(2, `"ping":{}`); reply.Error != nil {
+		t.Errorf("after a refused message: %+v", reply)
+	}
+	client.send(`{"send":{"data":"close"}}`)
+	client.expectClose(4001)
+	for _, want := range []string{`send alice {"a":1}`, `send alice "error"`, `send alice "close"`} {
+		if what := <-got; what != want {
+			t.Errorf("got %s, want %s", what, want)
+		}
+	}
+}
+
+// witness tells what it is told.
+type witness struct {
+	wants []hooks.Hook
+	tell  func(string)
+}
+
+func (w *witness) Name() string        { return "witness" }
+func (w *witness) Hash() string        { return "0" }
+func (w *witness) Close() error        { return nil }
+func (w *witness) Hooks() []hooks.Hook { return w.wants }
+
+func (w *witness) Send(_ context.Context, e *hooks.Send) (hooks.Answer, error) {
+	w.tell(fmt.Sprintf("send %s %s", e.Client.User, e.Input))
+	return hooks.Answer{Verdict: hooks.Allow}, nil
+}
+
+func (w *witness) Unsubscribe(_ context.Context, e *hooks.Unsubscribe) (hooks.Answer, error) {
+	w.tell(fmt.Sprintf("unsubscribe %s %s %d %s", e.Client.User, e.Channel, e.Code, e.Reason))
+	return hooks.Answer{Verdict: hooks.Deny}, nil
+}
+
+func (w *witness) Disconnect(_ context.Context, e *hooks.Disconnect) (hooks.Answer, error) {
+	w.tell(fmt.Sprintf("disconnect %s %d %s", e.Client.User, e.Code, e.Reason))
+	return hooks.Answer{Verdict: hooks.Deny}, nil
+}
+
+func (w *witness) Channel(_ context.Context, e *hooks.Channel) (hooks.Answer, error) {
+	w.tell("channel " + e.Channel)
+	return hooks.Answer{Verdict: hooks.Pass}, nil
+}
+
+func TestEndsAreTold(t *testing.T) {
+	told := make(chan string, 100)
+	r := start(t, open(), hooks.Link{Plugin: &witness{
+		wants: []hooks.Hook{hooks.OnUnsubscribe, hooks.OnDisconnect}, tell: func(what string) { told <- what },
+	}})
+	r.dial("").conn.WriteClose(1000, nil) // Never connected: nothing is told.
+	client := r.connect("alice")
+	for i, channel := range []string{"a", "b"} {
+		client.ask(2+i, fmt.Sprintf(`"subscribe":{"channel":%q}`, channel))
+	}
+	client.ask(5, `"unsubscribe":{"channel":"a"}`)
+	client.ask(6, `"unsubscribe":{"channel":"a"}`) // It has left already.
+	client.conn.WriteClose(4321, []byte("bye"))
+	refused := r.connect("bob")
+	refused.send(`{"id":2,"connect":{}}`)
+	refused.expectClose(3501)
+	var got []string
+	for range 4 {
+		select {
+		case what := <-told:
+			got = append(got, what)
+		case <-time.After(patience):
+			t.Fatalf("told only %q", got)
+		}
+	}
+	var alice, bob []string
+	for _, what := range got {
+		if strings.Contains(what, "alice") {
+			alice = append(alice, what)
+		} else {
+			bob = append(bob, what)
+		}
+	}
+	if want := []string{"unsubscribe alice a 0 the client unsubscribed", "unsubscribe alice b 1 the session ended",
+		"disconnect alice 4321 closed by client"}; !slices.Equal(alice, want) {
+		t.Errorf("of alice %q, want %q", alice, want)
+	}
+	if want := []string{"disconnect bob 3501 bad request: already connected"}; !slices.Equal(bob, want) {
+		t.Errorf("of bob %q, want %q", bob, want)
+	}
+	r.stop()
+	if len(told) != 0 {
+		t.Errorf("then told %s", <-told)
+	}
+}
+
+// When the server stops, every end is told or counted, and a plugin that is stuck does not hold it up.
+func TestEndsAtShutdown(t *testing.T) {
+	for name, stuck := range map[string]bool{"quick": false, "stuck": true} {
+		t.Run(name, func(t *testing.T) {
+			var mu sync.Mutex
+			told := 0
+			r := start(t, open(), hooks.Link{Deadline: patience, Plugin: &witness{wants: []hooks.Hook{hooks.OnDisconnect}, tell: func(string) {
+				if stuck {
+					<-time.After(300 * time.Millisecond)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				told++
+			}}})
+			const sessions = 60
+			for i := range sessions {
+				r.connect(fmt.Sprint("user", i))
+			}
+			r.stop()
+			mu.Lock()
+			defer mu.Unlock()
+			untold := int(r.metric("zenconn_hook_untold_total", "shutdown"))
+			if told+untold != sessions || !stuck && untold != 0 {
+				t.Errorf("%d told and %d counted of %d", told, untold, sessions)
+			}
+		})
+	}
+}
+
+func TestChannelsByPlugin(t *testing.T) {
+	c := open()
+	add(c, "room", func(ns *config.Namespace) {
+		ns.Subscribe, ns.Publish, ns.HistorySize, ns.Recovery = "nobody", "nobody", 0, false
+	})
+	asked := make(chan string, 100)
+	r := start(t, c, script(t, `
+		function on_channel(ev)
+			if ev.channel == "room:secret" then return false end
+			if ev.channel == "room:no" then return false, "this room is closed" end
+			if ev.channel == "room:broken" then error("oops") end
+			if ev.namespace == "room" then
+				ev.subscribe, ev.publish, ev.exclude_sender = "anyone", "anyone", true
+				ev.history_size, ev.history_ttl, ev.recovery = 2, 60, true
+			end
+		end`), hooks.Link{Plugin: &witness{wants: []hooks.Hook{hooks.OnChannel}, tell: func(what string) { asked <- what }}})
+	alice, bob := r.connect("alice"), r.connect("bob")
+	for channel, want := range map[string]string{
+		"room:secret": "102 unknown channel", "room:no": "102 this room is closed", "room:broken": "100 internal server error",
+		"nowhere:x": "102 unknown channel",
+	} {
+		got := alice.ask(2, fmt.Sprintf(`"subscribe":{"channel":%q}`, channel))
+		if got.Error == nil || fmt.Sprint(got.Error.Code, " ", got.Error.Message) != want {
+			t.Errorf("%s: %+v, want %s", channel, got.Error, want)
+		}
+	}
+	for _, who := range []*client{alice, bob} {
+		if got := who.ask(3, `"subscribe":{"channel":"room:1"}`); got.Error != nil || !got.Subscribe.Recoverable {
+			t.Fatalf("room:1: %+v, %+v", got.Error, got.Subscribe)
+		}
+	}
+	for i := range 3 {
+		if got := alice.ask(10+i, fmt.Sprintf(`"publish":{"channel":"room:1","data":%d}`, i)); got.Error != nil {
+			t.Fatalf("publish: %+v", got.Error)
+		}
+	}
+	bob.expect(`"offset":3`)
+	if m := string(alice.expectReply(20, `"history":{"channel":"room:1","limit":-1}`)); strings.Contains(m, `"data":0`) || !strings.Contains(m, `"data":2`) {
+		t.Errorf("history %s", m)
+	}
+	r.stop()
+	close(asked)
+	var names []string
+	for name := range asked {
+		names = append(names, name)
+	}
+	if !slices.Equal(names, []string{"channel room:1"}) { // Once, however often it was used; refusals came before.
+		t.Errorf("asked about %q", names)
+	}
+}
+
+// expectReply sends a command and returns its reply as it came; pushes that come before fail the test.
+func (c *client) expectReply(id int, command string) []byte {
+	c.t.Helper()
+	c.send(fmt.Sprintf(`{"id":%d,%s}`, id, command))
+	select {
+	case m := <-c.messages:
+		if !strings.Contains(string(m), fmt.Sprintf(`"id":%d,`, id)) {
+			c.t.Fatalf("before the reply came %s", m)
+		}
+		return m
+	case <-time.After(patience):
+		c.t.Fatalf("no reply to %s", command)
+	}
+	return nil
+}
+
+func TestPublishIsRouted(t *testing.T) {
+	c := open()
+	add(c, "queue", func(ns *config.Namespace) { ns.Publish, ns.ExcludeSender = "nobody", true })
+	r := start(t, c, script(t, `
+		function on_publish(ev)
+			local how = json.decode(ev.data)
+			if how == "elsewhere" then ev.redirect = "queue:x" end
+			if how == "elsewhere, to me too" then ev.redirect, ev.exclude_sender = "queue:x", false end
+			if how == "nowhere" then ev.redirect = "none:x" end
+			if how == "not kept" then ev.skip_history = true end
+			if how == "expired" then ev.expire_at = 1 end
+			if how == "not to me" then ev.exclude_sender = true end
+			if how == "empty" then ev.data = "" end
+		end`))
+	alice, bob := r.connect("alice"), r.connect("bob")
+	for _, who := range []*client{alice, bob} {
+		who.ask(2, `"subscribe":{"channel":"x"}`)
+		who.ask(3, `"subscribe":{"channel":"queue:x"}`)
+	}
+	for _, tt := range []struct {
+		data      string
+		error     uint32
+		channel   string
+		toAlice   bool
+		position  bool
+		deliverTo uint32 // Sessions, as the audit says.
+	}{
+		{"plain", 0, "x", true, true, 2},
+		{"elsewhere", 0, "queue:x", false, true, 1},
+		{"elsewhere, to me too", 0, "queue:x", true, true, 2},
+		{"nowhere", 100, "", false, false, 0},
+		{"not kept", 0, "x", true, false, 2},
+		{"expired", 0, "x", true, true, 2},
+		{"not to me", 0, "x", false, true, 1},
+		{"empty", 100, "", false, false, 0},
+	} {
+		t.Run(tt.data, func(t *testing.T) {
+			r.audit.mu.Lock()
+			r.audit.events = nil
+			r.audit.mu.Unlock()
+			alice.send(fmt.Sprintf(`{"id":5,"publish":{"channel":"x","data":%q}}`, tt.data))
+			if tt.error != 0 {
+				alice.expect(fmt.Sprintf(`"error":{"code":%d`, tt.error))
+				return
+			}
+			if tt.toAlice {
+				alice.expect(fmt.Sprintf(`"channel":%q,"pub":`, tt.channel))
+			} else if m := <-alice.messages; !strings.Contains(string(m), `"id":5`) {
+				t.Errorf("the sender got %s", m)
+			}
+			m := string(bob.expect(fmt.Sprintf(`"data":%q`, tt.data)))
+			if !strings.Contains(m, fmt.Sprintf(`"channel":%q`, tt.channel)) || strings.Contains(m, `"offset"`) != tt.position {
+				t.Errorf("the subscriber got %s", m)
+			}
+			var record *audit.Message
+			r.eventually("the message is written down", func() bool {
+				r.audit.mu.Lock()
+				defer r.audit.mu.Unlock()
+				for _, e := range r.audit.events {
+					if m, ok := e.(*audit.Message); ok {
+						record = m
+					}
+				}
+				return record != nil
+			})
+			if record.Channel != tt.channel || record.Deliveries != tt.deliverTo || record.Offset != 0 != tt.position {
+				t.Errorf("written down %+v", record)
+			}
+			if tt.toAlice && tt.channel != "" {
+				drain(alice)
+			}
+		})
+	}
+	history := string(bob.expectReply(9, `"history":{"channel":"x","limit":-1}`))
+	for data, kept := range map[string]bool{"plain": true, "not kept": false, "expired": false, "not to me": true, "elsewhere": false} {
+		if strings.Contains(history, fmt.Sprintf("%q", data)) != kept {
+			t.Errorf("%s: kept should be %v in %s", data, kept, history)
+		}
+	}
+}
+
+// drain asks something, so that all that came before has been read.
+func drain(c *client) { c.ask(99, `"rpc":{"method":"none"}`) }
+
+// JSON clients listen there: what a binary channel takes may not be redirected to it.
+func TestRedirectKeepsJSON(t *testing.T) {
+	c := open()
+	add(c, "raw", func(ns *config.Namespace) { ns.Content = "binary" })
+	r := start(t, c, script(t, `function on_publish(ev) ev.redirect = ev.channel == "x" and "raw:x" or "x" ev.data = '{"a":1' end`))
+	client := r.connect("alice")
+	if code := errorCode(client.ask(2, `"publish":{"channel":"x","data":{}}`)); code != 0 {
+		t.Errorf("into the binary channel: error %d", code)
+	}
+	if code := errorCode(client.ask(3, `"publish":{"channel":"raw:x","data":{}}`)); code != 100 {
+		t.Errorf("out of the binary channel: error %d", code)
+	}
+}
+
+func TestSubscriptionGrants(t *testing.T) {
+	c := open()
+	add(c, "room", func(ns *config.Namespace) { ns.Publish = "granted" })
+	r := start(t, c, script(t, `function on_subscribe(ev) if ev.channel == "room:1" then ev:grant{allow = {"pub"}} end end`))
+	client := r.connect("alice")
+	publish := func(id int, channel string) uint32 {
+		return errorCode(client.ask(id, fmt.Sprintf(`"publish":{"channel":%q,"data":{}}`, channel)))
+	}
+	if code := publish(2, "room:1"); code != 103 {
+		t.Errorf("before: error %d", code)
+	}
+	client.ask(3, `"subscribe":{"channel":"room:1"}`)
+	client.ask(4, `"subscribe":{"channel":"room:2"}`)
+	if one, two := publish(5, "room:1"), publish(6, "room:2"); one != 0 || two != 103 {
+		t.Errorf("subscribed: errors %d and %d", one, two)
+	}
+	client.ask(7, `"unsubscribe":{"channel":"room:1"}`)
+	if code := publish(8, "room:1"); code != 103 {
+		t.Errorf("after: error %d", code)
+	}
+}
