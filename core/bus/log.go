@@ -9,7 +9,7 @@ import (
 )
 
 // serverLog hands what the embedded server has to say to our log. Its notices are for people who run a NATS server: they become
-// debug messages.
+// debug messages. Its warnings tell of what it has dealt with, such as the traces of a process that was killed.
 type serverLog struct{ log *slog.Logger }
 
 func (l serverLog) write(level slog.Level, format string, args []any) {
@@ -19,7 +19,7 @@ func (l serverLog) write(level slog.Level, format string, args []any) {
 }
 
 func (l serverLog) Noticef(format string, args ...any) { l.write(slog.LevelDebug, format, args) }
-func (l serverLog) Warnf(format string, args ...any)   { l.write(slog.LevelWarn, format, args) }
+func (l serverLog) Warnf(format string, args ...any)   { l.write(slog.LevelInfo, format, args) }
 func (l serverLog) Errorf(format string, args ...any)  { l.write(slog.LevelError, format, args) }
 func (l serverLog) Debugf(format string, args ...any)  { l.write(slog.LevelDebug, format, args) }
 func (l serverLog) Tracef(format string, args ...any)  { l.write(slog.LevelDebug, format, args) }

@@ -61,13 +61,16 @@ test('a server that shuts down says so, and clients come back with their subscri
 
 test('clients survive a server that dies', async (t) => {
   const ada = await connected(t, 'ada');
-  const subscription = await subscribed(ada, 'room');
+  const durable = await subscribed(ada, 'room');
+  const fleeting = await subscribed(ada, 'memory:room');
   const away = next(ada, 'connecting');
   await control('kill');
   assert.equal((await away).code, 1); // The SDK's own: transport closed.
-  const back = next(subscription, 'subscribed');
+  const back = [next(durable, 'subscribed'), next(fleeting, 'subscribed')];
   await control('run');
-  // The memory history is gone, and the client is told rather than left to believe it missed nothing.
-  const { wasRecovering, recovered } = await back;
-  assert.deepEqual({ wasRecovering, recovered }, { wasRecovering: true, recovered: false });
+  const [kept, gone] = (await Promise.all(back)).map(({ wasRecovering, recovered }) => ({ wasRecovering, recovered }));
+  assert.deepEqual(kept, { wasRecovering: true, recovered: true });
+  // What was in memory is gone, and the client is told rather than left to believe it missed nothing.
+  assert.deepEqual(gone, { wasRecovering: true, recovered: false });
+});
 });

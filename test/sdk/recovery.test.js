@@ -116,3 +116,38 @@ test('a channel the server subscribed the client to recovers as well', async (t)
   await heard;
   assert.deepEqual(got, range(1, 4).map((n) => ['news', n]));
 });
+
+test('a server that was killed again and again has lost nothing that it acknowledged, and doubles nothing', async (t) => {
+  const ada = await connected(t, 'ada');
+  const bob = await connected(t, 'bob', { direct: true });
+  const subscription = await subscribed(ada, 'default:killed');
+  const got = collect(subscription);
+  const acknowledged = [];
+  let talking = true;
+  const talk = (async () => {
+    for (let n = 1; talking; n++) {
+      await bob.ready();
+      await bob.publish('default:killed', encode(n)).then(() => acknowledged.push(n), () => {}); // Else nobody knows what became of it.
+    }
+  })();
+  for (let kills = 0; kills < 3; kills++) {
+    const enough = acknowledged.length + 50;
+    await got.until(await (async () => {
+      while (acknowledged.length < enough) await next(subscription, 'publication');
+      return acknowledged.at(-1);
+    })());
+    const back = next(subscription, 'subscribed');
+    await control('kill');
+    await control('run');
+    const { wasRecovering, recovered } = await back;
+    assert.deepEqual({ wasRecovering, recovered }, { wasRecovering: true, recovered: true });
+  }
+  talking = false;
+  await talk;
+  await bob.publish('default:killed', encode('end'));
+  await got.until('end');
+  const heard = got.map(({ data }) => data);
+  assert.equal(new Set(heard).size, heard.length, 'something came twice');
+  assert.deepEqual(heard.filter((n) => acknowledged.includes(n)), acknowledged);
+  assert.deepEqual(got.map(({ offset }) => offset), range(1, heard.length));
+});

@@ -23,6 +23,7 @@ namespaces:
   default: {subscribe: user, publish: user, presence: true, join_leave: true, history_size: 500, history_ttl: 1m, recovery: true}
   past:    {subscribe: user, publish: user, history_size: 20, history_ttl: 1m}
   short:   {subscribe: user, publish: user, history_size: 3, history_ttl: 1m, recovery: true}
+  memory:  {subscribe: user, publish: user, history_size: 20, history_ttl: 1m, recovery: true, history_storage: memory}
   live:    {subscribe: user, publish: user}
   others:  {subscribe: user, publish: user, exclude_sender: true}
   private: {subscribe: granted, publish: granted}
