@@ -340,3 +340,43 @@ func TestChangesFromBothSides(t *testing.T) {
 		t.Errorf("%s, but the client knows %s", got, want)
 	}
 }
+
+// Who ends while the server subscribes it is gone from the channel afterwards, and nobody is left believing otherwise.
+func TestSubscribeWhileSessionsEnd(t *testing.T) {
+	r := start(t, configuration())
+	watcher := r.connect("watcher")
+	watcher.send(`{"id":2,"subscribe":{"channel":"room","join_leave":true}}`)
+	watcher.expect(`{"id":2,"subscribe":`)
+	var wg sync.WaitGroup
+	for i := range 40 {
+		user := fmt.Sprintf("user%d", i)
+		c := r.connect(user)
+		wg.Go(func() { r.must("subscribe", fmt.Sprintf(`{"user":%q,"channel":"room"}`, user), nil) })
+		wg.Go(func() { _ = c.conn.NetConn().Close() })
+	}
+	wg.Wait()
+	r.eventually("only the watcher is left", func() bool {
+		return r.call("channels", ``) == `{"result":{"channels":{"room":{"num_clients":1}}}}` && strings.Contains(r.call("info", ``), `"num_clients":1,`)
+	})
+	there := map[string]bool{}
+	r.eventually("everybody has left", func() bool {
+		for len(watcher.messages) > 0 {
+			var m struct {
+				Push struct {
+					Join, Leave *struct{ Info struct{ User string } }
+				}
+			}
+			if err := json.Unmarshal([]byte(watcher.next()), &m); err != nil {
+				t.Fatal(err)
+			}
+			if m.Push.Join != nil {
+				there[m.Push.Join.Info.User] = true
+			}
+			if m.Push.Leave != nil {
+				delete(there, m.Push.Leave.Info.User)
+			}
+		}
+		delete(there, "watcher")
+		return len(there) == 0
+	})
+}
