@@ -102,7 +102,7 @@ var home = []struct {
 	{[]string{"bench", "bench/..."}, []string{"core/cli"}, "the load generator must not leak into the server; only its command starts it"},
 	{[]string{"main"}, nil, "main wires and exits; there is nothing in it to use"},
 	{[]string{"internal/...", "test/..."}, []string{"internal/...", "test/..."}, "what serves tests must not get into the product"},
-	{[]string{"hooks/hooktest", "audit/audittest", "bench/benchtest", "core/history/historytest"}, []string{"internal/...", "test/..."}, "what serves tests must not get into the product"},
+	{[]string{"hooks/hooktest", "hooks/wasm/wasmtest", "audit/audittest", "bench/benchtest", "core/history/historytest"}, []string{"internal/...", "test/..."}, "what serves tests must not get into the product"},
 	{[]string{"testing", "testing/..."}, []string{"internal/...", "test/...", "hooks/hooktest", "audit/audittest", "bench/benchtest", "core/history/historytest"}, "what serves tests must not get into the product"},
 	{
 		[]string{"github.com/getkin/kin-openapi/...", "github.com/centrifugal/gocent/..."}, []string{"internal/...", "test/..."},

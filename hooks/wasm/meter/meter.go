@@ -1,11 +1,11 @@
 // Package meter rewrites WebAssembly modules so that they can be stopped. The runtime compiles loops to machine code that nothing
 // interrupts, not even the garbage collector, which then waits for them with the whole process. A metered module counts its
-// work at every function entry and loop header, and calls the host each time SliceUnits are spent; the host looks at the clock there,
-// and a panic of it ends the guest. The same way it counts how deep its functions call each other, because the native stack is memory that no
-// limit of pages covers.
+// work at every function entry and loop header, and calls the host each time SliceUnits are spent; the host looks at the clock
+// there, and a panic of it ends the guest. The same way it counts how deep its functions call each other, because the native stack
+// is memory that no limit of pages covers.
 //
-// The package parses the binary format itself and refuses what it does not know how to count. It validates no types: the runtime does
-// that with what comes out. It knows nothing of hooks and starts no goroutine.
+// The package parses the binary format itself and refuses what it does not know how to count. It validates no types: the runtime
+// does that with what comes out. It knows nothing of hooks and starts no goroutine.
 package meter
 
 import (
@@ -24,8 +24,8 @@ const (
 // SliceUnits is the work between two ticks. A unit is 64 bytes of code, or of memory that one instruction touches.
 const SliceUnits = 10_000
 
-// MaxStack is what calls within calls may take of the native stack, in bytes. What a function takes is estimated from its length; compilers'
-// output takes less, and code made to deceive the estimate a few times as much.
+// MaxStack is what calls within calls may take of the native stack, in bytes. What a function takes is estimated from its length;
+// compilers' output takes less, and code made to deceive the estimate a few times as much.
 const MaxStack = 16 << 20
 
 // What a module may have. These bound what compiling it costs; compilers' output stays far below.
@@ -139,8 +139,9 @@ var (
 	errComponent = errors.New("this is a WebAssembly component; build a core module instead (for Rust: the target wasm32-unknown-unknown)")
 )
 
-// Instrument meters a module. Whatever the bytes are, it does not panic; its errors say what is wrong and at which byte.
-func Instrument(binary []byte) (*Module, error) {
+// Instrument meters a module whose memory may grow to so many pages. It does not look whether it begins with more. Whatever the bytes
+// are, it does not panic; its errors say what is wrong and at which byte.
+func Instrument(binary []byte, maxPages uint32) (*Module, error) {
 	switch {
 	case len(binary) < 8 || string(binary[:4]) != "\x00asm":
 		return nil, errNotWasm
@@ -149,7 +150,7 @@ func Instrument(binary []byte) (*Module, error) {
 	case string(binary[4:8]) != "\x01\x00\x00\x00":
 		return nil, fmt.Errorf("this is WebAssembly of version %d; the server knows version 1", binary[4])
 	}
-	w := &rewriter{size: len(binary), blockTypes: map[string]uint32{}}
+	w := &rewriter{size: len(binary), maxPages: maxPages, blockTypes: map[string]uint32{}}
 	r := &reader{b: binary, pos: 8}
 	w.split(r)
 	if r.err != nil {

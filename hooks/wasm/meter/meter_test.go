@@ -97,7 +97,7 @@ func firstLine(err error) string {
 
 func instrument(t testing.TB, binary []byte) []byte {
 	t.Helper()
-	m, err := meter.Instrument(binary)
+	m, err := meter.Instrument(binary, 1<<16)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func FuzzInstrument(f *testing.F) {
 	}
 	f.Add([]byte("\x00asm\x01\x00\x00\x00"))
 	f.Fuzz(func(t *testing.T, binary []byte) {
-		m, err := meter.Instrument(binary)
+		m, err := meter.Instrument(binary, 1<<16)
 		if err != nil {
 			return
 		}
@@ -170,7 +170,7 @@ func TestTruncatedAnywhere(t *testing.T) {
 	binary := generate(3)
 	whole := instrument(t, binary)
 	for n := range binary {
-		m, err := meter.Instrument(binary[:n])
+		m, err := meter.Instrument(binary[:n], 1<<16)
 		if err == nil && bytes.Equal(m.Binary, whole) {
 			t.Fatalf("%d of %d bytes are the whole module", n, len(binary))
 		}
@@ -311,7 +311,7 @@ func TestRefuses(t *testing.T) {
 		{"deep nesting", instruction(bytes.Repeat([]byte{0x02, 0x40}, 20001), bytes.Repeat([]byte{0x0b}, 20001)), "blocks within blocks"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if _, err := meter.Instrument(tt.binary); err == nil || !strings.Contains(err.Error(), tt.want) {
+			if _, err := meter.Instrument(tt.binary, 1<<16); err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("error %v, want %q", err, tt.want)
 			}
 		})
@@ -337,7 +337,7 @@ func TestDescribesTheModule(t *testing.T) {
 	m.Import("env", "note", wasmtest.Values(i32), wasmtest.Values(i32))
 	m.Memory(3, -1)
 	m.Export("add", 0, m.Function(wasmtest.Values(i32, i64), wasmtest.Values(f64), nil, wasmtest.ConstF64(1)))
-	got, err := meter.Instrument(m.Bytes())
+	got, err := meter.Instrument(m.Bytes(), 1<<16)
 	if err != nil {
 		t.Fatal(err)
 	}

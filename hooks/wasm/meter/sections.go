@@ -33,6 +33,7 @@ const imported = 2
 // rewriter turns one module into its metered form, section by section.
 type rewriter struct {
 	size     int
+	maxPages uint32
 	sections [sectionCount]*reader // As they were; nil: not there.
 	out      [sectionCount][]byte
 
@@ -102,7 +103,7 @@ func (w *rewriter) rewrite() error {
 		rewrite func(*reader)
 	}{
 		{typeSection, w.readTypes}, {importSection, w.rewriteImports}, {functionSection, w.readFunctions},
-		{tableSection, w.rewriteTables}, {memorySection, w.readMemory}, {globalSection, w.rewriteGlobals},
+		{tableSection, w.rewriteTables}, {memorySection, w.rewriteMemory}, {globalSection, w.rewriteGlobals},
 		{exportSection, w.rewriteExports}, {startSection, w.rewriteStart}, {elementSection, w.rewriteElements},
 		{codeSection, w.rewriteCode},
 	} {
@@ -118,7 +119,7 @@ func (w *rewriter) rewrite() error {
 			return r.err
 		}
 	}
-	for _, id := range []byte{functionSection, memorySection, dataSection, dataCountSection} {
+	for _, id := range []byte{functionSection, dataSection, dataCountSection} {
 		if r := w.sections[id]; r != nil {
 			w.out[id] = r.b
 		}
@@ -255,12 +256,16 @@ func (r *reader) limits(what string, bound uint32) (least, most uint32) {
 	return least, most
 }
 
-func (w *rewriter) readMemory(r *reader) {
+// rewriteMemory lowers what the memory may grow to. The runtime would refuse a module that declares more than it may have.
+func (w *rewriter) rewriteMemory(r *reader) {
 	n := r.count("memories", 1)
+	out := appendU32(nil, uint32(n)) //nolint:gosec // At most 1.
 	for range n {
-		least, _ := r.limits("a memory", 1<<16)
+		least, most := r.limits("a memory", w.maxPages)
+		out = appendU32(appendU32(append(out, 1), least), max(least, most))
 		w.memory = Memory{Defined: true, Min: least}
 	}
+	w.out[memorySection] = out
 }
 
 func (w *rewriter) rewriteGlobals(r *reader) {

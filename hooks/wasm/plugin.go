@@ -1,0 +1,229 @@
+package wasm
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
+
+	"github.com/zenconn/server/hooks"
+	"github.com/zenconn/server/hooks/host"
+	"github.com/zenconn/server/hooks/wasm/meter"
+)
+
+// The limits of a plugin when its Options do not say.
+const (
+	DefaultMemory  = 16 << 20 // Of each instance, in bytes.
+	DefaultMaxSize = 16 << 20 // Of the file, in bytes.
+)
+
+const pageSize = 64 << 10
+
+// Options says how a file becomes a plugin. The zero value is fine.
+type Options struct {
+	Name      string         // Default: the file's name without its ending.
+	Config    map[string]any // What the plugin reads as the field config.
+	Instances int            // Calls that run at the same time; 0: twice GOMAXPROCS.
+	Memory    int64          // Most bytes of memory of one instance; 0: DefaultMemory.
+	MaxSize   int64          // Longest file, in bytes; 0: DefaultMaxSize.
+	Cache     string         // Directory that keeps compiled code; empty: none. Who can write there can run code in the server.
+	Logger    *slog.Logger   // Takes the plugin's log lines; nil: none.
+}
+
+// Plugin is a loaded file. It implements every hook of package hooks and wants those the file exports.
+type Plugin struct {
+	name  string
+	hash  string
+	hooks []hooks.Hook
+	code  *code
+	pool  *host.Pool[*instance]
+	close func() error
+}
+
+// code is what instances are made of.
+type code struct {
+	runtime  wazero.Runtime
+	cache    wazero.CompilationCache // nil: none.
+	compiled wazero.CompiledModule
+	config   []byte // JSON.
+	loaded   time.Time
+	log      *host.Log
+}
+
+// hookExports are the functions a module may export, in the order of seats in an instance.
+var hookExports = [...]struct {
+	hook hooks.Hook
+	name string
+}{
+	seatConnect:     {hooks.OnConnect, "on_connect"},
+	seatRefresh:     {hooks.OnRefresh, "on_refresh"},
+	seatSubscribe:   {hooks.OnSubscribe, "on_subscribe"},
+	seatChannel:     {hooks.OnChannel, "on_channel"},
+	seatPublish:     {hooks.OnPublish, "on_publish"},
+	seatRPC:         {hooks.OnRPC, "on_rpc"},
+	seatSend:        {hooks.OnSend, "on_send"},
+	seatUnsubscribe: {hooks.OnUnsubscribe, "on_unsubscribe"},
+	seatDisconnect:  {hooks.OnDisconnect, "on_disconnect"},
+	seatAudit:       {hooks.OnAudit, "on_audit"},
+}
+
+const (
+	seatConnect = iota
+	seatRefresh
+	seatSubscribe
+	seatChannel
+	seatPublish
+	seatRPC
+	seatSend
+	seatUnsubscribe
+	seatDisconnect
+	seatAudit
+	seats
+)
+
+// Load reads, checks, meters and compiles a file and makes a first instance, all of which takes up to some seconds. Errors begin with
+// the path.
+func Load(path string, o Options) (*Plugin, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	binary, err := io.ReadAll(io.LimitReader(f, cmp.Or(o.MaxSize, DefaultMaxSize)+1))
+	if err != nil {
+		return nil, err
+	}
+	return LoadSource(path, binary, o)
+}
+
+// LoadSource is Load for a file that was read already. path names it in errors.
+func LoadSource(path string, binary []byte, o Options) (*Plugin, error) {
+	p, err := load(path, binary, o)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return p, nil
+}
+
+func load(path string, binary []byte, o Options) (*Plugin, error) {
+	if most := cmp.Or(o.MaxSize, DefaultMaxSize); int64(len(binary)) > most {
+		return nil, fmt.Errorf("the module is longer than %d bytes", most)
+	}
+	o.Name = cmp.Or(o.Name, strings.TrimSuffix(filepath.Base(path), ".wasm"))
+	if o.Instances <= 0 {
+		o.Instances = 2 * runtime.GOMAXPROCS(0)
+	}
+	pages := uint32(min(max(cmp.Or(o.Memory, DefaultMemory)/pageSize, 1), 1<<16)) //nolint:gosec // At most 1<<16.
+	metered, err := meter.Instrument(binary, pages)
+	if err != nil {
+		return nil, err
+	}
+	if err := check(metered, pages); err != nil {
+		return nil, err
+	}
+	c := &code{loaded: time.Now(), log: host.NewLog(o.Logger, o.Name), config: []byte("{}")}
+	if len(o.Config) > 0 {
+		if c.config, err = json.Marshal(o.Config); err != nil {
+			return nil, fmt.Errorf("config: %w", err)
+		}
+	}
+	if err := c.compile(metered.Binary, pages, o.Cache); err != nil {
+		return nil, err
+	}
+	create := func() (*instance, error) { return newInstance(c) }
+	first, err := create()
+	if err != nil {
+		return nil, errors.Join(err, c.close())
+	}
+	hash := sha256.Sum256(binary)
+	p := &Plugin{name: o.Name, hash: hex.EncodeToString(hash[:]), code: c, pool: host.NewPool(o.Instances, first, create)}
+	p.close = sync.OnceValue(func() error {
+		p.pool.Close()
+		return p.code.close()
+	})
+	for seat, h := range hookExports {
+		if first.hooks[seat] != nil {
+			p.hooks = append(p.hooks, h.hook)
+		}
+	}
+	return p, nil
+}
+
+// compile makes machine code of the metered module, or finds it in the cache.
+func (c *code) compile(binary []byte, pages uint32, cacheDir string) error {
+	if cacheDir != "" {
+		if cached := c.tryCompile(binary, pages, cacheDir); cached == nil {
+			return nil
+		}
+		c.log.Write(slog.LevelWarn, "the cache of compiled code cannot be used: "+cacheDir)
+	}
+	return c.tryCompile(binary, pages, "")
+}
+
+func (c *code) tryCompile(binary []byte, pages uint32, cacheDir string) (err error) {
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, c.close())
+		}
+	}()
+	// No function of wazero's own is needed: loops are ended by the meter, files and clocks are the host module's matter.
+	config := wazero.NewRuntimeConfig().WithCoreFeatures(api.CoreFeaturesV2).WithMemoryLimitPages(pages)
+	if cacheDir != "" {
+		if err := os.MkdirAll(cacheDir, 0o700); err != nil {
+			return err
+		}
+		if c.cache, err = wazero.NewCompilationCacheWithDir(cacheDir); err != nil {
+			return err
+		}
+		config = config.WithCompilationCache(c.cache)
+	}
+	ctx := experimental.WithCompilationWorkers(context.Background(), runtime.GOMAXPROCS(0))
+	c.runtime = wazero.NewRuntimeWithConfig(ctx, config)
+	if err := offer(ctx, c.runtime); err != nil {
+		return err
+	}
+	c.compiled, err = c.runtime.CompileModule(ctx, binary)
+	return err
+}
+
+func (c *code) close() error {
+	var errs []error
+	if c.runtime != nil {
+		errs = append(errs, c.runtime.Close(context.Background()))
+	}
+	if c.cache != nil {
+		errs = append(errs, c.cache.Close(context.Background()))
+	}
+	c.runtime, c.cache = nil, nil
+	return errors.Join(errs...)
+}
+
+// Name implements hooks.Plugin.
+func (p *Plugin) Name() string { return p.name }
+
+// Hash implements hooks.Plugin: the SHA-256 of the file.
+func (p *Plugin) Hash() string { return p.hash }
+
+// Hooks implements hooks.Selective: the hooks the module exports.
+func (p *Plugin) Hooks() []hooks.Hook { return p.hooks }
+
+// Instances is how many instances exist or are being made.
+func (p *Plugin) Instances() int { return p.pool.Made() }
+
+// Close waits for running calls, destroys the instances and frees the code.
+func (p *Plugin) Close() error { return p.close() }

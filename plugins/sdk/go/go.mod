@@ -1,0 +1,3 @@
+module github.com/zenconn/server/plugins/sdk/go
+
+go 1.24
