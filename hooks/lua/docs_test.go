@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/zenconn/server/core"
 	"github.com/zenconn/server/hooks"
@@ -21,6 +22,8 @@ func TestGuide(t *testing.T) {
 	}
 	checks := map[string]func(t *testing.T, c *hooks.Chain){
 		"first.lua": checkFirst, "login.lua": checkLogin, "rooms.lua": checkRooms, "words.lua": checkWords, "calls.lua": checkCalls,
+		"route.lua": checkRoute, "refresh.lua": checkRefresh, "channels.lua": checkChannels, "goodbye.lua": checkGoodbye,
+		"redact.lua": checkRedact,
 	}
 	for _, block := range regexp.MustCompile("(?s)```lua\n(.*?)```").FindAllSubmatch(guide, -1) {
 		name := regexp.MustCompile(`^-- (\w+\.lua)`).FindSubmatch(block[1])
@@ -109,4 +112,78 @@ func checkCalls(t *testing.T, c *hooks.Chain) {
 		t.Errorf("reply %s", e.Reply)
 	}
 	wantAnswer(t, c.Call(t.Context(), &hooks.RPC{Method: "other"}), "pass 0")
+}
+
+func checkRoute(t *testing.T, c *hooks.Chain) {
+	publish := func(user, data string) *hooks.Publish {
+		e := hooktest.NewPublish(data)
+		e.Client.User = user
+		wantAnswer(t, c.Publish(t.Context(), e), "pass 0")
+		return e
+	}
+	if e := publish("alice", `{"typing":true}`); !e.SkipHistory || e.ExcludeSender == nil || !*e.ExcludeSender || e.Redirect != "" {
+		t.Errorf("typing: %+v", e)
+	}
+	if e := publish("", `{"text":"hi"}`); e.Redirect != "moderation:room:1" || e.SkipHistory {
+		t.Errorf("a stranger's: %+v", e)
+	}
+	if e := publish("alice", `{"seconds":60}`); e.ExpireAt < time.Now().Unix()+55 || e.ExpireAt > time.Now().Unix()+65 {
+		t.Errorf("expires %d", e.ExpireAt)
+	}
+	if e := publish("alice", `{"text":"hi"}`); e.Redirect != "" || e.SkipHistory || e.ExcludeSender != nil || e.ExpireAt != 0 {
+		t.Errorf("ordinary: %+v", e)
+	}
+}
+
+func checkRefresh(t *testing.T, c *hooks.Chain) {
+	e := &hooks.Refresh{Token: "header"}
+	wantAnswer(t, c.Refresh(t.Context(), e), "allow 0")
+	if e.ExpireAt < time.Now().Unix()+3590 || e.ExpireAt > time.Now().Unix()+3610 {
+		t.Errorf("expires %d", e.ExpireAt)
+	}
+	wantAnswer(t, c.Refresh(t.Context(), &hooks.Refresh{Token: "other"}), "deny 4500 your account is closed")
+	wantAnswer(t, c.Refresh(t.Context(), &hooks.Refresh{Token: "other", Channel: "x"}), "pass 0")
+}
+
+func checkChannels(t *testing.T, c *hooks.Chain) {
+	namespace := hooks.ChannelOptions{Subscribe: "anyone", Publish: "anyone", SlowConsumer: "disconnect"}
+	private, news := namespace, namespace
+	private.Subscribe, private.Publish, private.Presence = "granted", "granted", true
+	news.Publish, news.HistorySize, news.HistoryTTL, news.Recovery = "nobody", 100, time.Hour, true
+	for name, want := range map[string]hooks.ChannelOptions{"room:private-1": private, "room:news-1": news, "lobby": namespace} {
+		space, _, found := strings.Cut(name, ":")
+		if !found {
+			space = "default"
+		}
+		e := &hooks.Channel{Channel: name, Namespace: space, Options: namespace}
+		wantAnswer(t, c.Channel(t.Context(), e), "pass 0")
+		if e.Options != want {
+			t.Errorf("%s: %+v", name, e.Options)
+		}
+	}
+	e := &hooks.Channel{Channel: "room:x", Namespace: "room", Options: namespace}
+	wantAnswer(t, c.Channel(t.Context(), e), "deny 103 rooms are called room:private-… or room:news-…")
+}
+
+func checkGoodbye(t *testing.T, c *hooks.Chain) {
+	wantAnswer(t, c.Send(t.Context(), &hooks.Send{Client: hooktest.NewClient(), Input: []byte(`"hi"`)}), "pass 0")
+	c.Unsubscribe(t.Context(), &hooks.Unsubscribe{Client: hooktest.NewClient(), Channel: "x"}) // Faults fail the test.
+	c.Disconnect(t.Context(), &hooks.Disconnect{Client: hooktest.NewClient(), Code: 3008, Reason: "slow"})
+}
+
+func checkRedact(t *testing.T, c *hooks.Chain) {
+	wantAnswer(t, c.Audit(t.Context(), &hooks.Audit{Kind: "message", Channel: "doctor:1"}), "drop 0")
+	e := &hooks.Audit{Kind: "message", Channel: "x", Payload: []byte(`{"card":"4111 1111 1111 1111"}`)}
+	wantAnswer(t, c.Audit(t.Context(), e), "pass 0")
+	if string(e.Payload) != `{"card":"****"}` {
+		t.Errorf("payload %s", e.Payload)
+	}
+	e = &hooks.Audit{Kind: "session", RemoteAddr: "192.0.2.77"}
+	wantAnswer(t, c.Audit(t.Context(), e), "pass 0")
+	if e.RemoteAddr != "192.0.2.0" {
+		t.Errorf("address %s", e.RemoteAddr)
+	}
+	if a := c.Audit(t.Context(), &hooks.Audit{Kind: "message", Channel: "x", Payload: []byte("harmless")}); a.Modified {
+		t.Error("nothing was changed, and it says so")
+	}
 }

@@ -66,7 +66,11 @@ func (e *channelEvent) set(in *instance, name string, value lua.LValue) bool {
 	case "join_leave":
 		o.JoinLeave = in.wantBool(name, value)
 	case "history_size":
-		o.HistorySize = int(in.wantNumber(name, value, math.MaxInt32))
+		size := in.wantNumber(name, value, math.MaxInt32)
+		if size != math.Trunc(size) {
+			in.l.RaiseError("history_size must be a whole number, not %s", describe(value))
+		}
+		o.HistorySize = int(size)
 	case "history_ttl":
 		o.HistoryTTL = time.Duration(in.wantNumber(name, value, maxTTL) * float64(time.Second))
 	case "recovery":
@@ -136,24 +140,30 @@ func (e *auditEvent) get(in *instance, name string) (lua.LValue, bool) {
 func (e *auditEvent) set(in *instance, name string, value lua.LValue) bool {
 	switch name {
 	case "user":
-		e.User = in.wantText(name, value)
+		e.write(&e.User, in.wantText(name, value))
 	case "payload":
 		if value == lua.LNil {
+			e.changed = e.changed || e.Payload != nil
 			e.Payload = nil
-		} else {
-			e.Payload = []byte(in.wantBytes(name, value))
+		} else if s := in.wantBytes(name, value); e.Payload == nil || s != string(e.Payload) {
+			e.Payload, e.changed = []byte(s), true
 		}
 	case "tags":
-		e.Tags = in.wantTags(value)
+		e.Tags, e.changed = in.wantTags(value), true
 	case "remote_addr":
-		e.RemoteAddr = in.wantText(name, value)
+		e.write(&e.RemoteAddr, in.wantText(name, value))
 	case "reason":
-		e.Reason = in.wantText(name, value)
+		e.write(&e.Reason, in.wantText(name, value))
 	default:
 		return false
 	}
-	e.changed = true
 	return true
+}
+
+// write sets a field. Writing back what was read is no change: most events have nothing to redact.
+func (e *auditEvent) write(field *string, s string) {
+	e.changed = e.changed || *field != s
+	*field = s
 }
 
 func (in *instance) wantBytes(name string, value lua.LValue) string {
