@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/zenconn/server/core"
@@ -33,14 +34,14 @@ type batchAnswer struct {
 // batch answers /api/batch: many commands in one request, each counted and recorded like one of its own.
 func (c *Commands) batch(ctx context.Context, r *http.Request, body []byte) (int, []byte) {
 	started := time.Now()
-	by := callerOf(r)
+	from := callerOf(r)
 	var req batchRequest
 	err := decode(body, &req)
 	if len(req.Commands) > maxBatch {
 		err = errBatchTooLong
 	}
 	if refused := c.refusal("batch", err); refused != nil {
-		c.note(by, "batch", "", nil, refused, started)
+		c.note(from, "batch", "", nil, refused, started)
 		return statusOf(refused.Code), mustJSON(refusedReply(refused))
 	}
 	answer := batchAnswer{Replies: make([]map[string]any, len(req.Commands))}
@@ -49,21 +50,21 @@ func (c *Commands) batch(ctx context.Context, r *http.Request, body []byte) (int
 		most = batchParallel
 	}
 	inParallel(len(req.Commands), most, func(i int) {
-		answer.Replies[i] = c.one(ctx, by, req.Commands[i])
+		answer.Replies[i] = c.one(ctx, from, req.Commands[i])
 	})
 	c.options.Metrics.APIRequest("batch", 0, time.Since(started))
 	return http.StatusOK, mustJSON(answer)
 }
 
 // one carries out one command of a batch.
-func (c *Commands) one(ctx context.Context, by caller, command map[string]json.RawMessage) map[string]any {
+func (c *Commands) one(ctx context.Context, from netip.Addr, command map[string]json.RawMessage) map[string]any {
 	if len(command) != 1 {
 		refused := core.ErrBadRequest.Saying("a command is an object with one member, whose name is the method")
-		c.note(by, "unknown", "", nil, refused, time.Now())
+		c.note(from, "unknown", "", nil, refused, time.Now())
 		return map[string]any{"error": refusedReply(refused).Error}
 	}
 	for method, body := range command {
-		result, refused := c.execute(ctx, by, method, body)
+		result, refused := c.execute(ctx, from, method, body)
 		if refused != nil {
 			return map[string]any{"error": refusedReply(refused).Error}
 		}
@@ -81,15 +82,15 @@ type line struct {
 // lines answers /api: commands one after the other, each a JSON object with method and params, and as many answers in the same form.
 func (c *Commands) lines(ctx context.Context, r *http.Request, body []byte) (int, []byte) {
 	started := time.Now()
-	by := callerOf(r)
+	from := callerOf(r)
 	commands, err := readLines(body)
 	if refused := c.refusal("lines", err); refused != nil {
-		c.note(by, "lines", "", nil, refused, started)
+		c.note(from, "lines", "", nil, refused, started)
 		return statusOf(refused.Code), mustJSON(refusedReply(refused))
 	}
 	var answer bytes.Buffer
 	for _, command := range commands {
-		result, refused := c.execute(ctx, by, command.Method, command.Params)
+		result, refused := c.execute(ctx, from, command.Method, command.Params)
 		if refused != nil {
 			answer.Write(mustJSON(refusedReply(refused)))
 		} else {

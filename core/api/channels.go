@@ -41,7 +41,7 @@ func ifJSON(b []byte) json.RawMessage {
 func (r *presenceRequest) about() (string, any) { return r.Channel, r }
 
 func (r *presenceRequest) run(ctx context.Context, c *Commands) (any, error) {
-	members, err := c.Presence(ctx, r.Channel)
+	members, err := c.cluster.Presence(ctx, r.Channel)
 	result := presenceResult{Presence: make(map[string]clientInfo, len(members))}
 	for client, info := range members {
 		result.Presence[client] = infoOf(info)
@@ -61,7 +61,7 @@ type presenceStatsResult struct {
 func (r *presenceStatsRequest) about() (string, any) { return r.Channel, r }
 
 func (r *presenceStatsRequest) run(ctx context.Context, c *Commands) (any, error) {
-	stats, err := c.PresenceStats(ctx, r.Channel)
+	stats, err := c.cluster.PresenceStats(ctx, r.Channel)
 	return presenceStatsResult{NumClients: stats.Clients, NumUsers: stats.Users}, err
 }
 
@@ -93,7 +93,7 @@ func (r *historyRequest) run(ctx context.Context, c *Commands) (any, error) {
 	if r.Since != nil {
 		query.Since = &core.Position{Offset: r.Since.Offset, Epoch: r.Since.Epoch}
 	}
-	pubs, at, err := c.History(ctx, r.Channel, query)
+	pubs, at, err := c.cluster.History(ctx, r.Channel, query)
 	result := historyResult{Publications: make([]publication, len(pubs)), Offset: at.Offset, Epoch: at.Epoch}
 	for i, pub := range pubs {
 		p := publication{Data: ifJSON(pub.Data), Offset: pub.Offset, Tags: pub.Tags}
@@ -116,7 +116,7 @@ type historyRemoveRequest struct {
 func (r *historyRemoveRequest) about() (string, any) { return r.Channel, r }
 
 func (r *historyRemoveRequest) run(ctx context.Context, c *Commands) (any, error) {
-	return empty{}, c.RemoveHistory(ctx, r.Channel)
+	return empty{}, c.cluster.RemoveHistory(ctx, r.Channel)
 }
 
 type channelsRequest struct {
@@ -138,7 +138,7 @@ func (r *channelsRequest) run(ctx context.Context, c *Commands) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	channels, err := c.Channels(ctx, match)
+	channels, err := c.cluster.Channels(ctx, match)
 	result := channelsResult{Channels: make(map[string]channelInfo, len(channels))}
 	for name, members := range channels {
 		result.Channels[name] = channelInfo{members}

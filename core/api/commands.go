@@ -63,38 +63,34 @@ type Options struct {
 
 // Commands carries out the methods of the server API.
 type Commands struct {
-	Cluster
 	options Options
+	cluster Cluster
 	gate    *gate
 }
 
 // NewCommands makes the server API.
 func NewCommands(o Options) *Commands {
-	return &Commands{Cluster: o.Cluster, options: o, gate: newGate(o.Key, o.Insecure)}
+	return &Commands{options: o, cluster: o.Cluster, gate: newGate(o.Key, o.Insecure)}
 }
 
-// caller is who made a request.
-type caller struct{ addr netip.Addr }
-
-// execute carries out one method and writes it down.
-func (c *Commands) execute(ctx context.Context, by caller, method string, body []byte) (result any, refused *core.Error) {
+// execute carries out one method for who asks from that address, and writes it down.
+func (c *Commands) execute(ctx context.Context, from netip.Addr, method string, body []byte) (result any, refused *core.Error) {
 	started := time.Now()
-	var err error
+	empty, known := methods[method]
+	if !known {
+		c.note(from, "unknown", "", nil, core.ErrMethodNotFound, started)
+		return nil, core.ErrMethodNotFound
+	}
+	req := empty()
 	var target string
 	var shown any
-	switch empty, known := methods[method]; {
-	case !known:
-		method, err = "unknown", core.ErrMethodNotFound
-	default:
-		req := empty()
-		if err = decode(body, req); err != nil {
-			break
-		}
+	err := decode(body, req)
+	if err == nil {
 		target, shown = req.about()
 		result, err = req.run(ctx, c)
 	}
 	refused = c.refusal(method, err)
-	c.note(by, method, target, shown, refused, started)
+	c.note(from, method, target, shown, refused, started)
 	if refused != nil {
 		return nil, refused
 	}
@@ -155,11 +151,11 @@ func (c *Commands) refusal(method string, err error) *core.Error {
 }
 
 // note counts and records one call.
-func (c *Commands) note(by caller, method, target string, shown any, refused *core.Error, started time.Time) {
+func (c *Commands) note(from netip.Addr, method, target string, shown any, refused *core.Error, started time.Time) {
 	took := time.Since(started)
 	event := &audit.Action{
 		At: started, ID: core.NewID(), Node: c.options.Node, Actor: "api", ActorKind: "api", Action: method, Target: shorten(target, maxTarget),
-		OK: refused == nil, RemoteAddr: by.addr, Request: show(shown), Latency: took,
+		OK: refused == nil, RemoteAddr: from, Request: show(shown), Latency: took,
 	}
 	code := uint32(0)
 	if refused != nil {

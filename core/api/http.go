@@ -72,9 +72,9 @@ func (c *Commands) admit(w http.ResponseWriter, r *http.Request) (body []byte, s
 	return body, 0, nil
 }
 
-func callerOf(r *http.Request) caller {
+func callerOf(r *http.Request) netip.Addr {
 	addr, _ := netip.ParseAddrPort(r.RemoteAddr)
-	return caller{addr.Addr().Unmap()}
+	return addr.Addr().Unmap()
 }
 
 // methodOf names a request that was refused, for its count: never more names than there are methods.

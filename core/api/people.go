@@ -29,7 +29,7 @@ type node struct {
 func (r *infoRequest) about() (string, any) { return "", nil }
 
 func (r *infoRequest) run(ctx context.Context, c *Commands) (any, error) {
-	infos, err := c.Nodes(ctx)
+	infos, err := c.cluster.Nodes(ctx)
 	result := infoResult{Nodes: make([]node, len(infos))}
 	for i, n := range infos {
 		result.Nodes[i] = node{
@@ -107,7 +107,7 @@ func (r *usersRequest) run(ctx context.Context, c *Commands) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	list, err := c.Users(ctx, p)
+	list, err := c.cluster.Users(ctx, p)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +118,7 @@ func (r *usersRequest) run(ctx context.Context, c *Commands) (any, error) {
 			LastSeen: moment(u.LastSeen), traffic: traffic(u.Traffic),
 		}
 	}
-	nodes, err := c.Nodes(ctx)
+	nodes, err := c.cluster.Nodes(ctx)
 	for _, n := range nodes {
 		result.NumUsers += n.Users
 		result.NumSessions += n.Sessions
@@ -154,7 +154,7 @@ func (r *userStatusRequest) run(ctx context.Context, c *Commands) (any, error) {
 	case len(asked) > maxPage:
 		return nil, core.ErrLimitExceeded.Saying(fmt.Sprintf("one request is about at most %d users", maxPage))
 	}
-	sessions, err := c.Online(ctx, asked)
+	sessions, err := c.cluster.Online(ctx, asked)
 	result := userStatusResult{Statuses: make([]userStatus, len(asked))}
 	for i, user := range asked {
 		result.Statuses[i] = userStatus{User: user, Online: sessions[user] > 0, Sessions: sessions[user]}
@@ -202,7 +202,7 @@ func (r *sessionsRequest) run(ctx context.Context, c *Commands) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	list, err := c.Sessions(ctx, r.User, r.Channel, p)
+	list, err := c.cluster.Sessions(ctx, r.User, r.Channel, p)
 	result := sessionsResult{Sessions: make([]sessionInfo, len(list)), Next: next(list, p, func(i session.Info) string { return i.ID })}
 	for i, s := range list {
 		result.Sessions[i] = sessionInfo{

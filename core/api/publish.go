@@ -79,7 +79,7 @@ func (r *publishRequest) run(ctx context.Context, c *Commands) (any, error) {
 		return nil, err
 	}
 	o.Channel = r.Channel
-	at, err := c.Publish(ctx, o)
+	at, err := c.cluster.Publish(ctx, o)
 	return publishResult(at), err
 }
 
@@ -117,7 +117,7 @@ func (r *broadcastRequest) run(ctx context.Context, c *Commands) (any, error) {
 	inParallel(len(r.Channels), broadcastParallel, func(i int) {
 		one := o
 		one.Channel = r.Channels[i]
-		at, err := c.Publish(ctx, one)
+		at, err := c.cluster.Publish(ctx, one)
 		if refused := c.refusal("broadcast", err); refused != nil {
 			result.Responses[i] = refusedReply(refused)
 		} else {

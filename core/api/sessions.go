@@ -93,7 +93,7 @@ func (r *subscribeRequest) run(ctx context.Context, c *Commands) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return empty{}, c.Subscribe(ctx, t, r.Channel, sub)
+	return empty{}, c.cluster.Subscribe(ctx, t, r.Channel, sub)
 }
 
 func (r *subscribeRequest) subscription() (sub session.Subscription, err error) {
@@ -138,7 +138,7 @@ func (r *unsubscribeRequest) run(ctx context.Context, c *Commands) (any, error) 
 	if err != nil {
 		return nil, err
 	}
-	return empty{}, c.Unsubscribe(ctx, t, r.Channel)
+	return empty{}, c.cluster.Unsubscribe(ctx, t, r.Channel)
 }
 
 type disconnectRequest struct {
@@ -176,7 +176,7 @@ func (r *disconnectRequest) run(ctx context.Context, c *Commands) (any, error) {
 	case len(d.Reason) > maxReason:
 		return nil, core.ErrBadRequest.Saying(fmt.Sprintf("a disconnect reason has at most %d bytes", maxReason))
 	}
-	return empty{}, c.Disconnect(ctx, t, d)
+	return empty{}, c.cluster.Disconnect(ctx, t, d)
 }
 
 type refreshRequest struct {
@@ -202,9 +202,9 @@ func (r *refreshRequest) run(ctx context.Context, c *Commands) (any, error) {
 	case r.ExpireAt < 0:
 		return nil, core.ErrBadRequest.Saying("expire_at is a Unix time in seconds, or 0 for never")
 	case r.Expired:
-		return empty{}, c.Disconnect(ctx, t, core.DisconnectExpired)
+		return empty{}, c.cluster.Disconnect(ctx, t, core.DisconnectExpired)
 	}
-	return empty{}, c.Refresh(ctx, t, r.ExpireAt)
+	return empty{}, c.cluster.Refresh(ctx, t, r.ExpireAt)
 }
 
 type sendRequest struct {
@@ -230,7 +230,7 @@ func (r *sendRequest) run(ctx context.Context, c *Commands) (any, error) {
 	if r.Data == nil {
 		return nil, core.ErrBadRequest.Saying("data is missing")
 	}
-	n, err := c.Send(ctx, t, r.Data)
+	n, err := c.cluster.Send(ctx, t, r.Data)
 	return sendResult{n}, err
 }
 
@@ -249,6 +249,6 @@ func (r *rpcRequest) run(ctx context.Context, c *Commands) (any, error) {
 	if r.Method == "" {
 		return nil, core.ErrBadRequest.Saying("method is missing")
 	}
-	data, err := c.Call(ctx, r.Method, r.Params)
+	data, err := c.cluster.Call(ctx, r.Method, r.Params)
 	return rpcResult{data}, err
 }
