@@ -22,7 +22,7 @@ const (
 	readyTimeout  = 30 * time.Second // For a server to read what it has stored.
 	watchInterval = 2 * time.Second
 	sickTime      = 5 * time.Second // A server that is sick for so long is started again, if there is room on the disk.
-	leastFree     = 64 << 20        // Bytes that must be free for that.
+	leastFree     = 8 << 20         // Bytes that must be free for that.
 	maxPayload    = 8 << 20         // The server's own recommendation; clients' frames are smaller by far.
 	maxMemory     = 256 << 20       // For streams in memory and the server's own.
 	tokenFile     = "bus.token"

@@ -68,12 +68,8 @@ func (k *call) end() {
 	k.calls.mu.Unlock()
 }
 
-// one sends a request and waits for its only answer. Nobody there is errUnavailable.
-func (c *calls) one(ctx context.Context, m *nats.Msg) (*nats.Msg, error) {
-	k, err := c.begin(m, 1)
-	if err != nil {
-		return nil, err
-	}
+// one waits for the only answer. Nobody there is errUnavailable.
+func (k *call) one(ctx context.Context) (*nats.Msg, error) {
 	defer k.end()
 	select {
 	case answer := <-k.answers:
@@ -84,6 +80,15 @@ func (c *calls) one(ctx context.Context, m *nats.Msg) (*nats.Msg, error) {
 	case <-ctx.Done():
 		return nil, errUnavailable.because(fmt.Errorf("no answer: %w", context.Cause(ctx)))
 	}
+}
+
+// one sends a request and waits for its only answer.
+func (c *calls) one(ctx context.Context, m *nats.Msg) (*nats.Msg, error) {
+	k, err := c.begin(m, 1)
+	if err != nil {
+		return nil, err
+	}
+	return k.one(ctx)
 }
 
 // unavailable is an error that may be over in a moment; whether the request was carried out is not known.
@@ -137,7 +142,16 @@ func guarded(m *nats.Msg, guard string, last uint64) *nats.Msg {
 
 // store writes a message and returns its number in the stream.
 func (c *calls) store(ctx context.Context, m *nats.Msg) (uint64, error) {
-	answer, err := c.one(ctx, m)
+	k, err := c.begin(m, 1)
+	if err != nil {
+		return 0, err
+	}
+	return k.ack(ctx)
+}
+
+// ack waits for the answer to a write and returns the message's number in the stream.
+func (k *call) ack(ctx context.Context) (uint64, error) {
+	answer, err := k.one(ctx)
 	if err != nil {
 		return 0, err
 	}

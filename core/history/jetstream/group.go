@@ -3,6 +3,7 @@ package jetstream
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/nats-io/nats.go"
@@ -30,6 +31,7 @@ type group struct {
 type write struct {
 	m      *nats.Msg
 	single bool // It may be refused, and wants to know.
+	leads  bool // Guarded by group.mu. It has been passed the lead.
 	result chan written
 }
 
@@ -40,28 +42,50 @@ type written struct {
 	lead bool
 }
 
-// store writes a message and returns its number in the stream. After an error the message may have been stored all the same.
+// store writes a message and returns its number in the stream, at most attemptTimeout after the end of ctx. After an error the
+// message may have been stored all the same.
 func (g *group) store(ctx context.Context, m *nats.Msg, single bool) (uint64, error) {
-	w := &write{m, single, make(chan written, 2)}
+	w := &write{m: m, single: single, result: make(chan written, 2)}
 	g.mu.Lock()
 	g.pending = append(g.pending, w)
 	lead := !g.leading
 	g.leading = true
 	g.mu.Unlock()
 	if lead {
-		g.commit(ctx)
+		g.commit()
 	}
-	for { // Who leads answers within attemptTimeout for each single write and for the rest.
-		r := <-w.result
-		if !r.lead {
-			return r.seq, r.err
+	ended := ctx.Done()
+	for {
+		select {
+		case r := <-w.result:
+			if !r.lead {
+				return r.seq, r.err
+			}
+			g.commit()
+		case <-ended:
+			if g.withdraw(w) {
+				return 0, errUnavailable.because(context.Cause(ctx))
+			}
+			ended = nil // It is being sent, or leads.
 		}
-		g.commit(ctx)
 	}
 }
 
-// commit stores what is pending, this goroutine's own write among it, and passes the lead on.
-func (g *group) commit(ctx context.Context) {
+// withdraw takes a write back, if nobody has begun with it.
+func (g *group) withdraw(w *write) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	i := slices.Index(g.pending, w)
+	if i < 0 || w.leads {
+		return false
+	}
+	g.pending = slices.Delete(g.pending, i, i+1)
+	return true
+}
+
+// commit stores what is pending, this goroutine's own write among it, and passes the lead on. It takes attemptTimeout at most:
+// those who wait have deadlines of their own, so the leader's must not end their attempt.
+func (g *group) commit() {
 	g.mu.Lock()
 	all := g.pending
 	g.pending = nil
@@ -69,66 +93,82 @@ func (g *group) commit(ctx context.Context) {
 		all, g.pending = all[:groupSize:groupSize], all[groupSize:]
 	}
 	g.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), attemptTimeout)
+	defer cancel()
 	together := all[:0:0]
+	singles := all[:0:0]
 	for _, w := range all {
-		if w.single {
-			w.result <- g.sendOne(ctx, w.m)
+		if w.single || g.last == 0 && len(singles) == 0 { // Without a number to begin with, somebody has to find it out.
+			singles = append(singles, w)
 		} else {
 			together = append(together, w)
 		}
 	}
-	g.send(ctx, together)
+	g.sendSingles(ctx, singles)
+	g.sendTogether(ctx, together)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if len(g.pending) == 0 {
 		g.leading = false
 		return
 	}
+	g.pending[0].leads = true
 	g.pending[0].result <- written{lead: true}
 }
 
-// sendOne publishes a message and waits for its acknowledgement.
-func (g *group) sendOne(ctx context.Context, m *nats.Msg) written {
-	// Those who wait with us have deadlines of their own: ours must not end their attempt.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), attemptTimeout)
-	defer cancel()
-	seq, err := g.calls.store(ctx, m)
-	g.last = seq
-	return written{seq: seq, err: err}
+// sendSingles publishes messages and waits for an acknowledgement of each.
+func (g *group) sendSingles(ctx context.Context, all []*write) {
+	calls := make([]*call, len(all))
+	for i, w := range all {
+		var err error
+		if calls[i], err = g.calls.begin(w.m, 1); err != nil {
+			w.result <- written{err: err}
+		}
+	}
+	failed := false
+	for i, w := range all {
+		if calls[i] == nil {
+			failed = true
+			continue
+		}
+		seq, err := calls[i].ack(ctx)
+		g.last = max(g.last, seq)
+		failed = failed || err != nil
+		w.result <- written{seq: seq, err: err}
+	}
+	if failed {
+		g.last = 0
+	}
 }
 
-// send publishes messages, waits for the last one's acknowledgement, and tells every one what became of it. When some were not
-// stored nobody knows which; everyone finds out for himself.
-func (g *group) send(ctx context.Context, all []*write) {
-	for g.last == 0 && len(all) > 0 { // The number of the last message before ours has to be found out.
-		all[0].result <- g.sendOne(ctx, all[0].m)
-		all = all[1:]
-	}
+// sendTogether publishes messages, waits for the last one's acknowledgement, and tells every one what became of it. When some were
+// not stored nobody knows which; everyone finds out for himself.
+func (g *group) sendTogether(ctx context.Context, all []*write) {
 	if len(all) == 0 {
 		return
 	}
 	before, n := g.last, len(all)-1
-	var err error
+	last, err := uint64(0), error(nil)
 	for _, w := range all[:n] {
 		if err = g.calls.conn.PublishMsg(w.m); err != nil {
 			break
 		}
 	}
-	last := written{err: err}
 	if err == nil {
-		last = g.sendOne(ctx, all[n].m)
+		last, err = g.calls.store(ctx, all[n].m)
 	}
-	if last.err == nil && last.seq == before+uint64(len(all)) {
+	if before != 0 && err == nil && last == before+uint64(len(all)) {
+		g.last = last
 		for i, w := range all {
 			w.result <- written{seq: before + uint64(i) + 1}
 		}
 		return
 	}
 	g.last = 0
-	if n > 0 {
-		last = written{err: errUnavailable.because(fmt.Errorf("of %d messages some were not stored: %v", len(all), last.err))}
+	if n > 0 || err == nil {
+		err = errUnavailable.because(fmt.Errorf("of %d messages some were not stored: %v", len(all), err)) //nolint:errorlint // Not for each.
 	}
 	for _, w := range all {
-		w.result <- last
+		w.result <- written{err: err}
 	}
 }

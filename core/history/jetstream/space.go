@@ -227,6 +227,9 @@ func (sp *space) pastSizes(ctx context.Context, js natsjs.JetStream) ([]pastSize
 // attempt does something that needs the streams, and again when somebody else wrote at the same time or while the bus does not answer.
 func (sp *space) attempt(ctx context.Context, do func(context.Context) error) error {
 	for {
+		if problem := sp.bus.Problem(); problem != "" && !sp.bus.External() {
+			return errors.New(problem) // It takes seconds to get well: nobody shall wait for that.
+		}
 		err := sp.ensure(ctx)
 		if err == nil {
 			err = do(ctx)
@@ -237,7 +240,9 @@ func (sp *space) attempt(ctx context.Context, do func(context.Context) error) er
 		if err == nil || !isUnavailable(err) || ctx.Err() != nil {
 			return err
 		}
-		sp.ready.Store(false) // Somebody may have removed the streams.
+		if errors.Is(err, nats.ErrNoResponders) {
+			sp.ready.Store(false) // Somebody may have removed the streams.
+		}
 		select {
 		case <-ctx.Done():
 			return err
