@@ -2,6 +2,7 @@ package worker_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,7 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
+
 	"github.com/zenconn/server/audit"
+	"github.com/zenconn/server/core/auth"
 	"github.com/zenconn/server/core/config"
 	"github.com/zenconn/server/hooks"
 	"github.com/zenconn/server/hooks/lua"
@@ -116,6 +120,42 @@ func TestSubRefreshByPlugin(t *testing.T) {
 	}
 }
 
+// With tokens, a bad one is refused without asking; of a good one, the plugin may make less.
+func TestRefreshByTokenAndPlugin(t *testing.T) {
+	c := open()
+	c.Auth.Type, c.Auth.JWT.HMACSecret = "jwt", strings.Repeat("s", 32)
+	token := func(user string) string {
+		text, err := auth.Sign(c.Auth.JWT, &auth.ConnectClaims{RegisteredClaims: jwt.RegisteredClaims{Subject: user}}, time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	asked := make(chan struct{}, 10)
+	r := start(t, c, script(t, `function on_refresh(ev) if ev.expire_at > 2000 then ev.expire_at = ev.expire_at - 1800 end end`),
+		hooks.Link{Plugin: &witness{wants: []hooks.Hook{hooks.OnRefresh}, tell: func(string) { asked <- struct{}{} }}})
+	client := r.dial("")
+	client.send(fmt.Sprintf(`{"id":1,"connect":{"token":%q}}`, token("alice")))
+	client.expect(`"connect":{`)
+	var reply struct {
+		Refresh struct {
+			Expires bool
+			TTL     int
+		}
+	}
+	if err := json.Unmarshal(client.expectReply(2, fmt.Sprintf(`"refresh":{"token":%q}`, token("alice"))), &reply); err != nil {
+		t.Fatal(err)
+	}
+	if !reply.Refresh.Expires || reply.Refresh.TTL < 1700 || reply.Refresh.TTL > 1800 {
+		t.Errorf("refreshed to %+v", reply.Refresh)
+	}
+	client.send(fmt.Sprintf(`{"id":3,"refresh":{"token":%q}}`, token("mallory")))
+	client.expectClose(3500)
+	if n := len(asked); n != 1 {
+		t.Errorf("asked %d times", n)
+	}
+}
+
 func TestRefreshWithoutPlugin(t *testing.T) {
 	c := open()
 	client := start(t, c).connect("alice")
@@ -161,6 +201,11 @@ func (w *witness) Hooks() []hooks.Hook { return w.wants }
 func (w *witness) Send(_ context.Context, e *hooks.Send) (hooks.Answer, error) {
 	w.tell(fmt.Sprintf("send %s %s", e.Client.User, e.Input))
 	return hooks.Answer{Verdict: hooks.Allow}, nil
+}
+
+func (w *witness) Refresh(_ context.Context, e *hooks.Refresh) (hooks.Answer, error) {
+	w.tell("refresh " + e.Channel)
+	return hooks.Answer{Verdict: hooks.Pass}, nil
 }
 
 func (w *witness) Unsubscribe(_ context.Context, e *hooks.Unsubscribe) (hooks.Answer, error) {
