@@ -1,6 +1,7 @@
 package wasm
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -158,7 +159,8 @@ func (in *instance) explain(err error) error {
 	if in.fault != nil {
 		err = in.fault
 	} else if first, _, trapped := strings.Cut(err.Error(), "\nwasm stack trace:"); trapped {
-		err = errors.New("trapped: " + strings.TrimSuffix(strings.TrimPrefix(first, "wasm error: "), " (recovered by wazero)"))
+		_, trap, _ := strings.Cut(first, "wasm error: ")
+		err = errors.New("trapped: " + cmp.Or(trap, first))
 	}
 	if said := in.output[1].first; said != "" && !errors.Is(err, context.DeadlineExceeded) {
 		err = fmt.Errorf("%w, saying: %s", err, said)
