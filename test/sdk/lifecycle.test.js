@@ -73,4 +73,3 @@ test('clients survive a server that dies', async (t) => {
   // What was in memory is gone, and the client is told rather than left to believe it missed nothing.
   assert.deepEqual(gone, { wasRecovering: true, recovered: false });
 });
-});
