@@ -1,7 +1,7 @@
 // Package plugins holds the bundled plugins, one folder each, and turns the configuration's list of plugins into the links of a
 // chain. A bundled plugin called x is the file x/x.lua; it runs only when the configuration names it.
 //
-// The package knows hooks, hooks/lua and core/config. It starts no goroutine.
+// The package knows hooks, its runtimes and core/config. It starts no goroutine.
 package plugins
 
 import (
@@ -20,6 +20,7 @@ import (
 	"github.com/zenconn/server/core/config"
 	"github.com/zenconn/server/hooks"
 	"github.com/zenconn/server/hooks/lua"
+	"github.com/zenconn/server/hooks/wasm"
 )
 
 //go:embed */*.lua
@@ -28,11 +29,11 @@ var bundled embed.FS
 // Bundled is the plugins that come with the server.
 func Bundled() fs.FS { return bundled }
 
-// Load loads the plugins of the ordered list, then the *.lua files directly in the directory by name, except those the list has
-// already. A directory that does not exist is empty. All that is wrong is reported at once, and then nothing stays loaded. The
-// links belong to the caller, who gives them to a chain or closes their plugins.
-func Load(cfg config.Plugins, bundled fs.FS, log *slog.Logger) ([]hooks.Link, error) {
-	l := loader{cfg: cfg, bundled: bundled, log: log, names: map[string]string{}}
+// Load loads the plugins of the ordered list, then the *.lua and *.wasm files directly in the directory by name, except those the
+// list has already. A directory that does not exist is empty. cache is a directory for compiled code; empty: none. All that is wrong
+// is reported at once, and then nothing stays loaded. The links belong to the caller, who gives them to a chain or closes their plugins.
+func Load(cfg config.Plugins, bundled fs.FS, cache string, log *slog.Logger) ([]hooks.Link, error) {
+	l := loader{cfg: cfg, bundled: bundled, cache: cache, log: log, names: map[string]string{}}
 	for i, entry := range cfg.Load {
 		l.add(fmt.Sprintf("plugins.load[%d]", i), entry)
 	}
@@ -49,6 +50,7 @@ func Load(cfg config.Plugins, bundled fs.FS, log *slog.Logger) ([]hooks.Link, er
 type loader struct {
 	cfg     config.Plugins
 	bundled fs.FS
+	cache   string
 	log     *slog.Logger
 
 	links []hooks.Link
@@ -70,13 +72,13 @@ func (l *loader) add(key string, entry config.Plugin) {
 		l.fail(key, err)
 		return
 	}
-	name := cmp.Or(entry.Name, strings.TrimSuffix(filepath.Base(file), ".lua"))
+	name := cmp.Or(entry.Name, strings.TrimSuffix(filepath.Base(file), filepath.Ext(file)))
 	if first, taken := l.names[name]; taken {
 		l.fail(key, fmt.Errorf("there is already a plugin called %s (%s); give one of them another name", name, first))
 		return
 	}
 	l.names[name] = key
-	p, err := lua.LoadSource(file, source, lua.Options{Name: name, Config: entry.Config, Logger: l.log})
+	p, err := l.load(file, source, name, entry)
 	if err != nil {
 		l.fail(key, err)
 		return
@@ -85,6 +87,20 @@ func (l *loader) add(key string, entry config.Plugin) {
 		Plugin: p, Deadline: cmp.Or(entry.Deadline, l.cfg.Deadline), FailOpen: failOpen, Breaker: l.breaker(entry.Breaker),
 	})
 }
+
+// load hands a file to the runtime of its ending.
+func (l *loader) load(file string, source []byte, name string, entry config.Plugin) (hooks.Plugin, error) {
+	if filepath.Ext(file) == ".wasm" {
+		return wasm.LoadSource(file, source, wasm.Options{
+			Name: name, Config: entry.Config, Memory: int64(cmp.Or(entry.Memory, l.cfg.Memory)), MaxSize: int64(l.cfg.MaxSize),
+			Cache: l.cache, Logger: l.log,
+		})
+	}
+	return lua.LoadSource(file, source, lua.Options{Name: name, Config: entry.Config, Logger: l.log})
+}
+
+// endings are those of plugins.
+var endings = []string{".lua", ".wasm"}
 
 // breaker is an entry's, with the common values where it says nothing.
 func (l *loader) breaker(own config.Breaker) hooks.Breaker {
@@ -117,12 +133,15 @@ func (l *loader) read(entry config.Plugin) (file string, source []byte, err erro
 		}
 		return file, source, nil
 	}
-	if filepath.Ext(entry.Path) != ".lua" {
-		return "", nil, fmt.Errorf("%s: plugins are Lua files, whose names end in .lua", entry.Path)
+	if !slices.Contains(endings, filepath.Ext(entry.Path)) {
+		return "", nil, fmt.Errorf("%s: plugins are files whose names end in .lua or .wasm", entry.Path)
 	}
 	info, err := os.Stat(entry.Path)
 	if err != nil {
 		return "", nil, err
+	}
+	if filepath.Ext(entry.Path) == ".wasm" && l.cfg.MaxSize > 0 && info.Size() > int64(l.cfg.MaxSize) {
+		return "", nil, fmt.Errorf("%s: the module is longer than plugins.max_size, %s", entry.Path, l.cfg.MaxSize)
 	}
 	source, err = os.ReadFile(entry.Path)
 	l.files = append(l.files, info)
@@ -154,7 +173,7 @@ func (l *loader) addDirectory(dir string) {
 		return
 	}
 	for _, e := range entries {
-		if filepath.Ext(e.Name()) != ".lua" {
+		if !slices.Contains(endings, filepath.Ext(e.Name())) {
 			continue
 		}
 		file := filepath.Join(dir, e.Name())

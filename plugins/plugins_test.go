@@ -12,6 +12,7 @@ import (
 
 	"github.com/zenconn/server/core/config"
 	"github.com/zenconn/server/hooks"
+	"github.com/zenconn/server/hooks/wasm/wasmtest"
 	"github.com/zenconn/server/plugins"
 )
 
@@ -38,7 +39,7 @@ func load(t *testing.T, cfg config.Plugins) ([]hooks.Link, error) {
 	bundled := fstest.MapFS{
 		"one/one.lua": {Data: []byte(hook)}, "one/helper.lua": {Data: []byte("x = 1")}, "two/two.lua": {Data: []byte(hook)},
 	}
-	links, err := plugins.Load(cfg, bundled, slog.New(slog.DiscardHandler))
+	links, err := plugins.Load(cfg, bundled, t.TempDir(), slog.New(slog.DiscardHandler))
 	t.Cleanup(func() { hooks.NewChain(links, nil).Close() })
 	return links, err
 }
@@ -77,6 +78,37 @@ func TestOrderNamesAndDefaults(t *testing.T) {
 	}
 }
 
+// module is a Wasm plugin that allows everything, and begins with so many pages of memory.
+func module(pages int) string {
+	m := &wasmtest.Module{}
+	m.Memory(pages, -1)
+	m.Hook("on_publish", wasmtest.Const(0))
+	return string(m.Bytes())
+}
+
+func TestWasmBesideLua(t *testing.T) {
+	dir := directory(t, "b.wasm", module(1), "a.lua", hook, "large.wasm", module(300), "huge.wasm", module(1)+strings.Repeat("x", 1000))
+	links, err := load(t, config.Plugins{MaxSize: 500, Load: []config.Plugin{
+		{Path: filepath.Join(dir, "large.wasm"), Memory: 32 << 20},
+		{Path: filepath.Join(dir, "b.wasm"), Name: "c"},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := hooks.NewChain(links, nil)
+	if a := c.Publish(t.Context(), &hooks.Publish{}); a.Verdict != hooks.Allow || links[1].Plugin.Name() != "c" {
+		t.Errorf("answer %+v of %v", a, c.Plugins())
+	}
+	_, err = load(t, config.Plugins{MaxSize: 500, Dir: dir})
+	for _, want := range []string{
+		"huge.wasm: the module is longer than plugins.max_size, 500", "large.wasm: it begins with 19200 KiB of memory and may have 16384 KiB",
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
+		}
+	}
+}
+
 func TestMissingDirectoryIsEmpty(t *testing.T) {
 	links, err := load(t, config.Plugins{Dir: filepath.Join(t.TempDir(), "none")})
 	if err != nil || len(links) != 0 {
@@ -101,7 +133,7 @@ func TestAllThatIsWrongIsReported(t *testing.T) {
 	links, err := load(t, config.Plugins{Dir: dir, Load: []config.Plugin{
 		{Name: "onne"},
 		{},
-		{Path: "plugin.wasm"},
+		{Path: "plugin.txt"},
 		{Path: filepath.Join(dir, "missing.lua")},
 		{Name: "one", OnError: "ignore"},
 		{Name: "one"},
@@ -114,7 +146,7 @@ func TestAllThatIsWrongIsReported(t *testing.T) {
 	for i, want := range []string{
 		`plugins.load[0]: no plugin called "onne" comes with the server (there are: one, two); for a file of your own, set path`,
 		`plugins.load[1]: needs a name, of a bundled plugin, or a path`,
-		`plugins.load[2]: plugin.wasm: plugins are Lua files, whose names end in .lua`,
+		`plugins.load[2]: plugin.txt: plugins are files whose names end in .lua or .wasm`,
 		`plugins.load[3]: stat ` + filepath.Join(dir, "missing.lua"),
 		`plugins.load[4]: on_error is "ignore", want deny or allow`,
 		`plugins.load[5]: there is already a plugin called one (plugins.load[4])`,
@@ -129,7 +161,7 @@ func TestAllThatIsWrongIsReported(t *testing.T) {
 
 // The repository's folder is also the directory of the demo: what lies directly in it would be loaded there.
 func TestNoPluginLiesDirectlyHere(t *testing.T) {
-	links, err := plugins.Load(config.Plugins{Dir: "."}, plugins.Bundled(), slog.New(slog.DiscardHandler))
+	links, err := plugins.Load(config.Plugins{Dir: "."}, plugins.Bundled(), "", slog.New(slog.DiscardHandler))
 	if err != nil || len(links) != 0 {
 		t.Errorf("%v, %v", links, err)
 	}

@@ -170,7 +170,7 @@ func (a *Agent) open(p *parts) error {
 	})
 	p.registry.MustRegister(newAuditCollector(p.recorder))
 
-	links, err := plugins.Load(c.Plugins, plugins.Bundled(), a.log)
+	links, err := plugins.Load(c.Plugins, plugins.Bundled(), filepath.Join(c.Data, "compiled"), a.log)
 	if err != nil {
 		return err
 	}

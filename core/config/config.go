@@ -113,10 +113,12 @@ type Namespace struct {
 
 // Plugins is the owner's code.
 type Plugins struct {
-	Dir      string        `koanf:"dir" doc:"Directory whose *.lua files are loaded in the order of their names; missing: none. Files in folders below it are not loaded."`
+	Dir      string        `koanf:"dir" doc:"Directory whose *.lua and *.wasm files are loaded in the order of their names; missing: none. Files in folders below it are not loaded."`
 	Load     []Plugin      `koanf:"load" doc:"Plugins loaded before those of the directory, in this order."`
 	Deadline time.Duration `koanf:"deadline" doc:"Time a plugin has for one answer."`
 	OnError  string        `koanf:"on_error" doc:"What a fault of a plugin means: deny or allow."`
+	Memory   Size          `koanf:"memory" doc:"Memory that each instance of a Wasm plugin may have, at most 4GiB. A plugin has twice as many instances as there are processors at most."`
+	MaxSize  Size          `koanf:"max_size" doc:"Largest file of a Wasm plugin."`
 	Breaker  Breaker       `koanf:"breaker"`
 }
 
@@ -133,6 +135,7 @@ type Plugin struct {
 	Path     string         `koanf:"path" doc:"File of the plugin."`
 	Deadline time.Duration  `koanf:"deadline" doc:"Time it has for one answer."`
 	OnError  string         `koanf:"on_error" doc:"What its faults mean: deny or allow."`
+	Memory   Size           `koanf:"memory" doc:"Memory that each of its instances may have, for a Wasm plugin."`
 	Breaker  Breaker        `koanf:"breaker"`
 	Config   map[string]any `koanf:"config" secret:"true" doc:"Values handed to the plugin."`
 }

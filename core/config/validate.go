@@ -189,6 +189,8 @@ func (v *validator) namespace(path string, n Namespace) {
 func (v *validator) plugins(p *Plugins) {
 	v.positive("plugins.deadline", p.Deadline)
 	v.oneOf("plugins.on_error", p.OnError, "deny", "allow")
+	v.require(validMemory(p.Memory), "want 64KiB to 4GiB", "plugins.memory")
+	v.require(p.MaxSize > 0, "want more than 0", "plugins.max_size")
 	v.atLeast("plugins.breaker.faults", p.Breaker.Faults, 0)
 	v.positive("plugins.breaker.window", p.Breaker.Window)
 	v.positive("plugins.breaker.cooldown", p.Breaker.Cooldown)
@@ -204,6 +206,7 @@ func (v *validator) plugins(p *Plugins) {
 			fmt.Sprintf("%q cannot be a name: want letters, digits, - and _", plugin.Name), path+".name")
 		v.require(!names[name] || name == "", fmt.Sprintf("there are two plugins with the name %q", name), path, path+".name", path+".path")
 		v.require(plugin.Deadline >= 0, "want 0 or more", path+".deadline")
+		v.require(plugin.Memory == 0 || validMemory(plugin.Memory), "want 64KiB to 4GiB", path+".memory")
 		v.atLeast(path+".breaker.faults", plugin.Breaker.Faults, -1)
 		v.require(plugin.Breaker.Window >= 0, "want 0 or more", path+".breaker.window")
 		v.require(plugin.Breaker.Cooldown >= 0, "want 0 or more", path+".breaker.cooldown")
@@ -213,6 +216,9 @@ func (v *validator) plugins(p *Plugins) {
 		names[name] = true
 	}
 }
+
+// validMemory reports whether a Wasm plugin can have that much: from a page to all that 32 bits can address.
+func validMemory(s Size) bool { return s >= 64<<10 && s <= 4<<30 }
 
 func (v *validator) bus(b *Bus) {
 	v.require(b.URL == "" || validBusURL(b.URL), "want nats://host:port or tls://host:port, several with commas between them, without user and password: "+

@@ -90,7 +90,7 @@ func TestMalformedValues(t *testing.T) {
 		{"tags too long", publish, host.FieldTags, append([]byte(`{}`), slices.Repeat([]byte(" "), maxJSON)...)},
 		{"data too long", publish, host.FieldData, make([]byte, maxValue+1)},
 		{"subscription without a channel", connect, host.FieldSubscription, []byte(`{}`)},
-		{"subscription with a typing error", connect, host.FieldSubscription, []byte(`{"channel":"c","presense":true}`)},
+		{"subscription with a typing error", connect, host.FieldSubscription, []byte(`{"channel":"c","present":true}`)},
 		{"grant without channels", connect, host.FieldGrant, []byte(`{"allow":["sub"]}`)},
 		{"grant of nothing", connect, host.FieldGrant, []byte(`{"channels":["c"]}`)},
 		{"grant of an unknown right", connect, host.FieldGrant, []byte(`{"channels":["c"],"allow":["all"]}`)},
