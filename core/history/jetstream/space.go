@@ -191,11 +191,11 @@ func (sp *space) streams(sizes []pastSize) []natsjs.StreamConfig {
 const sizesKey = "zenconn-sizes"
 
 func formatSizes(size int, past []pastSize) string {
-	text := strconv.Itoa(size)
+	sizes := []string{strconv.Itoa(size)}
 	for _, p := range past {
-		text += fmt.Sprintf(" %d@%d", p.size, p.until.Unix())
+		sizes = append(sizes, fmt.Sprintf("%d@%d", p.size, p.until.Unix()))
 	}
-	return text
+	return strings.Join(sizes, " ")
 }
 
 // pastSizes returns the sizes by which the ring may still hold something.
