@@ -56,8 +56,12 @@ func New(registry prometheus.Registerer) *Metrics {
 			Namespace: "zenconn", Name: "hook_duration_seconds", Help: "Time plugins took for one answer.",
 			Buckets: prometheus.ExponentialBuckets(0.5e-6, 4, 10), // 0.5 µs to 131 ms.
 		}, []string{"plugin", "hook"}),
+		Breaker: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Namespace: "zenconn", Name: "hook_breaker_state",
+			Help: "Whether a plugin is asked: 0 yes, 1 no, it failed too often, 2 it is being tried again.",
+		}, []string{"plugin"}),
 	}
-	registry.MustRegister(m.HookDuration, m.APIDuration)
+	registry.MustRegister(m.HookDuration, m.APIDuration, m.Breaker)
 	return m
 }
 
