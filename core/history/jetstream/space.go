@@ -102,7 +102,10 @@ func (sp *space) open() error {
 	if !sp.bus.External() {
 		ctx, cancel := context.WithTimeout(context.Background(), ensureTimeout)
 		defer cancel()
-		return sp.ensure(ctx)
+		if err := sp.ensure(ctx); err != nil { // On a full disk, say. The rest of the server shall start all the same.
+			sp.note(err)
+			sp.log.Error("a history cannot be opened; publications are refused until it can", "error", err)
+		}
 	}
 	return nil
 }
