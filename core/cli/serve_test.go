@@ -112,8 +112,11 @@ func TestServe(t *testing.T) {
 	if got := typed(t, nil, "--api.addr", s.api, "health", "--ready"); got.code != 0 {
 		t.Errorf("health: %+v", got)
 	}
-	if got := typed(t, nil, "--client.addr", s.client, "--api.addr", ""); got.code != 1 || !strings.Contains(got.stderr, "client.addr") {
+	if got := typed(t, nil, "--client.addr", s.client, "--api.addr", "", "--data", "other"); got.code != 1 || !strings.Contains(got.stderr, "client.addr") {
 		t.Errorf("a port in use: %+v", got)
+	}
+	if got := typed(t, nil, "--client.addr", freeAddr(t), "--api.addr", ""); got.code != 1 || !strings.Contains(got.stderr, "used by another instance") {
+		t.Errorf("a data directory in use: %+v", got)
 	}
 	if code := s.stop(); code != 0 {
 		t.Errorf("exit code %d: %s", code, s.stderr)
