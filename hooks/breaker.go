@@ -1,21 +1,24 @@
 package hooks
 
 import (
+	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// Breaker says when a failing plugin is cut out of the chain, so that it costs neither its deadline nor the log on every message. The
-// zero value never cuts.
+// Breaker says when a hook of a failing plugin is cut out of the chain, so that it costs neither its deadline nor the log on every message.
+// What a client can provoke must not cut others off: faults count that come in a row, with no good answer in between. Only those of
+// time, which are dear, count whatever comes in between. The zero value never cuts.
 type Breaker struct {
 	Faults   int           // Faults that open it, when they come
 	Window   time.Duration // within this time.
 	Cooldown time.Duration // How long it stays open before one call tries again.
 }
 
-// BreakerState is whether a plugin is asked.
+// BreakerState is whether a hook of a plugin is asked.
 type BreakerState uint8
 
 // The states of a breaker.
@@ -40,21 +43,26 @@ func (s BreakerState) String() string {
 // ErrBreakerOpen is the fault of a plugin that is not asked because it failed too often.
 var ErrBreakerOpen = errors.New("not asked: it failed too often, and is tried again after its cool-down")
 
-// breaker is one plugin's, for all its hooks. A closed one costs a call an atomic load.
+// breaker is that of one hook of one plugin. A closed one costs a call two atomic loads.
 type breaker struct {
 	options Breaker
 	changed func(BreakerState) // Called without mu, by the call that made the change.
 
-	state atomic.Uint32
+	state      atomic.Uint32
+	forgivable atomic.Bool // A good answer has something to forget.
 
 	mu     sync.Mutex
-	recent []time.Time // Of the last faults; a ring.
-	next   int
+	recent []fault // Those that count; at most options.Faults.
 	opened time.Time
 }
 
+type fault struct {
+	at   time.Time
+	late bool // It cost the deadline.
+}
+
 func newBreaker(o Breaker, changed func(BreakerState)) *breaker {
-	return &breaker{options: o, changed: changed, recent: make([]time.Time, max(o.Faults, 0))}
+	return &breaker{options: o, changed: changed}
 }
 
 func (b *breaker) current() BreakerState { return BreakerState(b.state.Load()) }
@@ -79,18 +87,22 @@ func (b *breaker) enter(now time.Time) (ok, probe bool) {
 
 // leave notes how an answer went that enter let through. While the breaker is not closed only the probe counts: calls that began
 // before say nothing about now.
-func (b *breaker) leave(probe bool, fault error) {
-	if b.options.Faults <= 0 || fault == nil && !probe {
+func (b *breaker) leave(probe bool, failure error) {
+	if b.options.Faults <= 0 || failure == nil && !probe && !b.forgivable.Load() {
 		return
 	}
 	now := time.Now()
 	b.mu.Lock()
 	before := b.current()
 	switch {
-	case probe && fault == nil:
-		clear(b.recent)
+	case probe && failure == nil:
+		b.recent = nil
+		b.forgivable.Store(false)
 		b.state.Store(uint32(BreakerClosed))
-	case probe, before == BreakerClosed && b.tooManyLocked(now):
+	case failure == nil:
+		b.recent = slices.DeleteFunc(b.recent, func(f fault) bool { return !f.late })
+		b.forgivable.Store(false)
+	case probe, before == BreakerClosed && b.tooManyLocked(fault{now, errors.Is(failure, context.DeadlineExceeded)}):
 		b.opened = now
 		b.state.Store(uint32(BreakerOpen))
 	}
@@ -102,9 +114,11 @@ func (b *breaker) leave(probe bool, fault error) {
 }
 
 // tooManyLocked notes a fault and reports whether it is the one too many.
-func (b *breaker) tooManyLocked(now time.Time) bool {
-	b.recent[b.next] = now
-	b.next = (b.next + 1) % len(b.recent)
-	oldest := b.recent[b.next]
-	return !oldest.IsZero() && now.Sub(oldest) <= b.options.Window
+func (b *breaker) tooManyLocked(f fault) bool {
+	b.recent = slices.DeleteFunc(b.recent, func(old fault) bool { return f.at.Sub(old.at) > b.options.Window })
+	b.recent = append(b.recent, f)
+	if !f.late {
+		b.forgivable.Store(true)
+	}
+	return len(b.recent) >= b.options.Faults
 }

@@ -3,6 +3,7 @@ package hooks_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -25,10 +26,10 @@ func (w *watch) Decided(d hooks.Decision) {
 	w.told = append(w.told, d)
 }
 
-func (w *watch) BreakerChanged(plugin string, s hooks.BreakerState) {
+func (w *watch) BreakerChanged(plugin string, hook hooks.Hook, s hooks.BreakerState) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.changes = append(w.changes, plugin+" "+s.String())
+	w.changes = append(w.changes, plugin+" "+string(hook)+" "+s.String())
 }
 
 // failing is a chain of one plugin that counts its calls and fails while broken is set.
@@ -37,14 +38,15 @@ type failing struct {
 	*hooks.Chain
 	calls  int
 	broken bool
+	fault  error
 }
 
 func newFailing(failOpen bool, b hooks.Breaker) *failing {
-	f := &failing{broken: true}
+	f := &failing{broken: true, fault: errors.New("broken")}
 	p := &plugin{name: "p", wants: []hooks.Hook{hooks.OnPublish}, publish: func(context.Context, *hooks.Publish) (hooks.Answer, error) {
 		f.calls++
 		if f.broken {
-			return hooks.Answer{}, errors.New("broken")
+			return hooks.Answer{}, f.fault
 		}
 		return hooks.Answer{Verdict: hooks.Allow}, nil
 	}}
@@ -67,11 +69,11 @@ func TestBreakerOpensAndRecovers(t *testing.T) {
 		f.ask(t, 2)
 		<-time.After(11 * time.Second) // The faults so far are too old to count.
 		f.ask(t, 2)
-		if state := f.Plugins()[0].Breaker; state != hooks.BreakerClosed || f.calls != 4 {
+		if state := f.Plugins()[0].Breakers[hooks.OnPublish]; state != hooks.BreakerClosed || f.calls != 4 {
 			t.Fatalf("%s after %d calls", state, f.calls)
 		}
 		f.ask(t, 1)
-		if state := f.Plugins()[0].Breaker; state != hooks.BreakerOpen {
+		if state := f.Plugins()[0].Breakers[hooks.OnPublish]; state != hooks.BreakerOpen {
 			t.Fatalf("%s after three faults at once", state)
 		}
 		if a := f.ask(t, 10); a.Verdict != hooks.Deny || a.Code != 100 || f.calls != 5 {
@@ -87,15 +89,15 @@ func TestBreakerOpensAndRecovers(t *testing.T) {
 		}
 		<-time.After(time.Minute)
 		f.broken = false
-		if a := f.ask(t, 1); a.Verdict != hooks.Allow || f.Plugins()[0].Breaker != hooks.BreakerClosed {
-			t.Errorf("answer %+v, breaker %s", a, f.Plugins()[0].Breaker)
+		if a := f.ask(t, 1); a.Verdict != hooks.Allow || f.Plugins()[0].Breakers[hooks.OnPublish] != hooks.BreakerClosed {
+			t.Errorf("answer %+v, breaker %s", a, f.Plugins()[0].Breakers[hooks.OnPublish])
 		}
 		f.broken = true
 		f.ask(t, 2) // Old faults are forgotten.
-		if state := f.Plugins()[0].Breaker; state != hooks.BreakerClosed {
+		if state := f.Plugins()[0].Breakers[hooks.OnPublish]; state != hooks.BreakerClosed {
 			t.Errorf("%s after two faults", state)
 		}
-		if want := []string{"p open", "p half-open", "p open", "p half-open", "p closed"}; !slices.Equal(f.changes, want) {
+		if want := []string{"p publish open", "p publish half-open", "p publish open", "p publish half-open", "p publish closed"}; !slices.Equal(f.changes, want) {
 			t.Errorf("changes %q, want %q", f.changes, want)
 		}
 	})
@@ -115,6 +117,26 @@ func TestNoBreaker(t *testing.T) {
 	}
 }
 
+// What a client can provoke does not cut others off, as long as others are answered. Time-outs count all the same.
+func TestGoodAnswersForgive(t *testing.T) {
+	for _, tt := range []struct {
+		fault error
+		want  hooks.BreakerState
+	}{{errors.New("broken"), hooks.BreakerClosed}, {fmt.Errorf("late: %w", context.DeadlineExceeded), hooks.BreakerOpen}} {
+		f := newFailing(false, breaker)
+		f.fault = tt.fault
+		for range 2 {
+			f.broken = true
+			f.ask(t, 2)
+			f.broken = false
+			f.ask(t, 1)
+		}
+		if state := f.Plugins()[0].Breakers[hooks.OnPublish]; state != tt.want {
+			t.Errorf("%s after faults such as %v", state, tt.fault)
+		}
+	}
+}
+
 // While one call tries, the others are not let through; and what began before the breaker opened does not decide about it.
 func TestOnlyTheProbeDecides(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -128,7 +150,7 @@ func TestOnlyTheProbeDecides(t *testing.T) {
 		state := func(want hooks.BreakerState) {
 			t.Helper()
 			synctest.Wait()
-			if got := c.Plugins()[0].Breaker; got != want {
+			if got := c.Plugins()[0].Breakers[hooks.OnPublish]; got != want {
 				t.Fatalf("%s, want %s", got, want)
 			}
 		}
@@ -147,7 +169,7 @@ func TestOnlyTheProbeDecides(t *testing.T) {
 		answers <- errors.New("an old call, or the probe: whichever takes it")
 		answers <- errors.New("the other")
 		state(hooks.BreakerOpen)
-		if want := []string{"p open", "p half-open", "p open"}; !slices.Equal(w.changes, want) {
+		if want := []string{"p publish open", "p publish half-open", "p publish open"}; !slices.Equal(w.changes, want) {
 			t.Errorf("changes %q, want %q", w.changes, want)
 		}
 	})

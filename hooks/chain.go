@@ -29,7 +29,7 @@ type Chain struct {
 	observer Observer
 	close    func() error
 
-	breakers []*breaker // Of the links, by their order.
+	breakers []map[Hook]*breaker // Of the links, by their order.
 
 	connect     []seat[Connect]
 	refresh     []seat[Refresh]
@@ -60,10 +60,11 @@ func NewChain(links []Link, observer Observer) *Chain {
 		if link.Deadline <= 0 {
 			link.Deadline = DefaultDeadline
 		}
-		b := newBreaker(link.Breaker, c.breakerChanged(link.Plugin.Name()))
-		c.breakers = append(c.breakers, b)
+		breakers := map[Hook]*breaker{}
+		c.breakers = append(c.breakers, breakers)
 		for _, hook := range hooksOf(link.Plugin) {
-			c.take(hook, link, b)
+			breakers[hook] = newBreaker(link.Breaker, c.breakerChanged(link.Plugin.Name(), hook))
+			c.take(hook, link, breakers[hook])
 		}
 	}
 	return c
@@ -96,12 +97,12 @@ func (c *Chain) take(hook Hook, link *Link, b *breaker) {
 	}
 }
 
-func (c *Chain) breakerChanged(plugin string) func(BreakerState) {
+func (c *Chain) breakerChanged(plugin string, hook Hook) func(BreakerState) {
 	observer, ok := c.observer.(BreakerObserver)
 	if !ok {
 		return func(BreakerState) {}
 	}
-	return func(state BreakerState) { observer.BreakerChanged(plugin, state) }
+	return func(state BreakerState) { observer.BreakerChanged(plugin, hook, state) }
 }
 
 // hooksOf lists the hooks a plugin has a method for and, if it is Selective, wants.
@@ -169,10 +170,10 @@ func (c *Chain) Has(hook Hook) bool {
 
 // PluginInfo describes one plugin of a chain, for logs and status.
 type PluginInfo struct {
-	Name    string
-	Hash    string
-	Hooks   []Hook
-	Breaker BreakerState
+	Name     string
+	Hash     string
+	Hooks    []Hook
+	Breakers map[Hook]BreakerState
 }
 
 // Plugins describes the plugins in their order.
@@ -180,7 +181,10 @@ func (c *Chain) Plugins() []PluginInfo {
 	infos := make([]PluginInfo, len(c.links))
 	for i, link := range c.links {
 		infos[i] = PluginInfo{Name: link.Plugin.Name(), Hash: link.Plugin.Hash(), Hooks: hooksOf(link.Plugin),
-			Breaker: c.breakers[i].current()}
+			Breakers: make(map[Hook]BreakerState)}
+		for hook, b := range c.breakers[i] {
+			infos[i].Breakers[hook] = b.current()
+		}
 	}
 	return infos
 }

@@ -131,7 +131,8 @@ type Observer interface {
 	Decided(d Decision)
 }
 
-// BreakerObserver is an Observer that also wants to know when a plugin is cut out of the chain and when it is back, under the same terms.
+// BreakerObserver is an Observer that also wants to know when a plugin's hook is cut out of the chain and when it is back, under the same
+// terms.
 type BreakerObserver interface {
-	BreakerChanged(plugin string, state BreakerState)
+	BreakerChanged(plugin string, hook Hook, state BreakerState)
 }

@@ -50,15 +50,15 @@ func (o *observer) Decided(d hooks.Decision) {
 }
 
 // BreakerChanged implements hooks.BreakerObserver.
-func (o *observer) BreakerChanged(plugin string, state hooks.BreakerState) {
-	o.metrics.Breaker.WithLabelValues(plugin).Set(float64(state))
+func (o *observer) BreakerChanged(plugin string, hook hooks.Hook, state hooks.BreakerState) {
+	o.metrics.Breaker.WithLabelValues(plugin, string(hook)).Set(float64(state))
 	switch state {
 	case hooks.BreakerOpen:
-		o.log.Error("a plugin fails too often and is no longer asked; on_error says what that means", "plugin", plugin)
+		o.log.Error("a plugin fails too often and is no longer asked by this hook; on_error says what that means", "plugin", plugin, "hook", hook)
 	case hooks.BreakerHalfOpen:
-		o.log.Info("a plugin that failed is tried again", "plugin", plugin)
+		o.log.Info("a plugin that failed is tried again", "plugin", plugin, "hook", hook)
 	case hooks.BreakerClosed:
-		o.log.Info("a plugin that failed works again", "plugin", plugin)
+		o.log.Info("a plugin that failed works again", "plugin", plugin, "hook", hook)
 	}
 }
 

@@ -45,7 +45,7 @@ func TestFailingPluginIsSeen(t *testing.T) {
 	for range 3 {
 		ask()
 	}
-	if state := testutil.ToFloat64(m.Breaker.WithLabelValues("broken")); state != 1 {
+	if state := testutil.ToFloat64(m.Breaker.WithLabelValues("broken", "channel")); state != 1 {
 		t.Errorf("the gauge says %v when open", state)
 	}
 	if n := testutil.ToFloat64(m.Decisions.WithLabelValues("broken", "channel", "error")); n != 3 || recorder.Stats().Recorded != 3 {
@@ -54,7 +54,7 @@ func TestFailingPluginIsSeen(t *testing.T) {
 	p.mended = true
 	<-time.After(cooldown)
 	ask()
-	if state := testutil.ToFloat64(m.Breaker.WithLabelValues("broken")); state != 0 {
+	if state := testutil.ToFloat64(m.Breaker.WithLabelValues("broken", "channel")); state != 0 {
 		t.Errorf("the gauge says %v when closed again", state)
 	}
 	for part, times := range map[string]int{"a plugin failed\"": 2, "no longer asked": 1, "is tried again": 1, "works again": 1} {

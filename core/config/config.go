@@ -124,7 +124,7 @@ type Plugins struct {
 
 // Breaker says when a failing plugin is no longer asked.
 type Breaker struct {
-	Faults   int           `koanf:"faults" doc:"Faults of one plugin, within the window, after which it is no longer asked; on_error says what that means. 0: never; for one plugin: -1."`
+	Faults   int           `koanf:"faults" doc:"Faults of a plugin's hook in a row, within the window, after which it is no longer asked; on_error says what that means. 0: never; for one plugin: -1."`
 	Window   time.Duration `koanf:"window" doc:"Time within which the faults must come."`
 	Cooldown time.Duration `koanf:"cooldown" doc:"Time after which one call tries whether it works again."`
 }

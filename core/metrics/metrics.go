@@ -20,7 +20,7 @@ type Metrics struct {
 	Dropped        *prometheus.CounterVec // By reason.
 	Decisions      *prometheus.CounterVec // By plugin, hook, verdict.
 	HookDuration   *prometheus.HistogramVec
-	Breaker        *prometheus.GaugeVec   // By plugin; the numbers of hooks.BreakerState.
+	Breaker        *prometheus.GaugeVec   // By plugin, hook; the numbers of hooks.BreakerState.
 	Untold         *prometheus.CounterVec // By hook, reason.
 	Redactions     *prometheus.CounterVec // By kind, result.
 	Handshakes     *prometheus.CounterVec // By result.
@@ -59,7 +59,7 @@ func New(registry prometheus.Registerer) *Metrics {
 		Breaker: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Namespace: "zenconn", Name: "hook_breaker_state",
 			Help: "Whether a plugin is asked: 0 yes, 1 no, it failed too often, 2 it is being tried again.",
-		}, []string{"plugin"}),
+		}, []string{"plugin", "hook"}),
 	}
 	registry.MustRegister(m.HookDuration, m.APIDuration, m.Breaker)
 	return m
