@@ -36,10 +36,15 @@ func directory(t *testing.T, files ...string) string {
 
 func load(t *testing.T, cfg config.Plugins) ([]hooks.Link, error) {
 	t.Helper()
+	return loadWith(t, cfg, "")
+}
+
+func loadWith(t *testing.T, cfg config.Plugins, cache string) ([]hooks.Link, error) {
+	t.Helper()
 	bundled := fstest.MapFS{
 		"one/one.lua": {Data: []byte(hook)}, "one/helper.lua": {Data: []byte("x = 1")}, "two/two.lua": {Data: []byte(hook)},
 	}
-	links, err := plugins.Load(cfg, bundled, t.TempDir(), slog.New(slog.DiscardHandler))
+	links, err := plugins.Load(cfg, bundled, cache, slog.New(slog.DiscardHandler))
 	t.Cleanup(func() { hooks.NewChain(links, nil).Close() })
 	return links, err
 }
