@@ -68,7 +68,7 @@ func (p *Pool[I]) Take(ctx context.Context) (I, error) {
 		return t.instance, t.err
 	case <-ctx.Done():
 		p.giveUp(mine)
-		return none, fmt.Errorf("no instance was free in time (of %d): %w", p.size, ctx.Err())
+		return none, fmt.Errorf("all %d instances are busy: %w", p.size, ctx.Err())
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/zenconn/server/core"
 	"github.com/zenconn/server/hooks"
+	"github.com/zenconn/server/hooks/host"
 )
 
 // connectEvent is the event of on_connect.
@@ -157,7 +158,7 @@ func (in *instance) subscribe(l *lua.LState) int {
 	if l.Get(3) != lua.LNil {
 		readable(l, 3).ForEach(func(key, value lua.LValue) {
 			if !in.option(&options, key.String(), value) {
-				l.RaiseError("ev:subscribe has no option %q%s; it has %s", key.String(), didYouMean(key.String(), optionNames),
+				l.RaiseError("ev:subscribe has no option %q%s; it has %s", key.String(), host.DidYouMean(key.String(), optionNames),
 					strings.Join(optionNames, ", "))
 			}
 		})

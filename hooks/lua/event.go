@@ -10,6 +10,7 @@ import (
 	lua "github.com/yuin/gopher-lua"
 
 	"github.com/zenconn/server/hooks"
+	"github.com/zenconn/server/hooks/host"
 )
 
 // event is what a script sees as ev: fields that are made into Lua values when they are read.
@@ -63,7 +64,7 @@ func (in *instance) readField(l *lua.LState) int {
 		if ev.client() != nil {
 			fields = slices.Concat(fields, clientFields)
 		}
-		l.RaiseError("this event has no field %q%s; it has %s", name, didYouMean(name, fields), strings.Join(fields, ", "))
+		l.RaiseError("this event has no field %q%s; it has %s", name, host.DidYouMean(name, fields), strings.Join(fields, ", "))
 	}
 	l.Push(value)
 	return 1
@@ -75,7 +76,7 @@ func (in *instance) writeField(l *lua.LState) int {
 		if len(ev.writable()) == 0 {
 			l.RaiseError("the field %q cannot be written: this event only tells", name)
 		}
-		l.RaiseError("the field %q cannot be written%s; writable here: %s", name, didYouMean(name, ev.writable()),
+		l.RaiseError("the field %q cannot be written%s; writable here: %s", name, host.DidYouMean(name, ev.writable()),
 			strings.Join(ev.writable(), ", "))
 	}
 	return 0

@@ -12,6 +12,7 @@ import (
 	lua "github.com/yuin/gopher-lua"
 
 	"github.com/zenconn/server/hooks"
+	"github.com/zenconn/server/hooks/host"
 )
 
 // The limits of an instance. Memory as a whole has none.
@@ -31,7 +32,7 @@ var limitArrays = sync.OnceFunc(func() { lua.MaxArrayIndex = maxElements })
 type instance struct {
 	l         *lua.LState
 	meter     meter
-	log       *scriptLog
+	log       *host.Log
 	eventMeta *lua.LTable
 	arrayMeta *lua.LTable
 	null      *lua.LUserData
@@ -51,7 +52,7 @@ type instance struct {
 }
 
 // newInstance makes a state and runs the file in it.
-func newInstance(p *program, log *scriptLog, config map[string]any) (*instance, error) {
+func newInstance(p *program, log *host.Log, config map[string]any) (*instance, error) {
 	limitArrays()
 	in := &instance{log: log}
 	in.l = lua.NewState(lua.Options{SkipOpenLibs: true, CallStackSize: maxDepth, RegistrySize: minRegisters,
@@ -65,7 +66,7 @@ func newInstance(p *program, log *scriptLog, config map[string]any) (*instance, 
 	in.l.Push(in.l.NewFunctionFromProto(p.proto))
 	in.l.Push(in.l.NewFunction(in.join))
 	if err := in.run(1, 0); err != nil {
-		in.close()
+		in.Close()
 		return nil, err
 	}
 	for seat, h := range hookFunctions {
@@ -241,7 +242,8 @@ func scriptError(err error) error {
 	}
 }
 
-// broken reports whether the state may no longer be trusted: its call was cut off.
-func (in *instance) broken() bool { return in.meter.err != nil }
+// Broken implements host.Instance: the state may no longer be trusted once a call of it was cut off.
+func (in *instance) Broken() bool { return in.meter.err != nil }
 
-func (in *instance) close() { in.l.Close() }
+// Close implements host.Instance.
+func (in *instance) Close() { in.l.Close() }

@@ -16,6 +16,7 @@ import (
 	lua "github.com/yuin/gopher-lua"
 
 	"github.com/zenconn/server/hooks"
+	"github.com/zenconn/server/hooks/host"
 )
 
 // maxSource is the longest file, in bytes, that is loaded.
@@ -34,7 +35,7 @@ type Plugin struct {
 	name  string
 	hash  string
 	hooks []hooks.Hook
-	pool  *pool
+	pool  *host.Pool[*instance]
 }
 
 // hookFunctions are the functions a file may define, in the order of seats in an instance.
@@ -93,25 +94,22 @@ func LoadSource(path string, source []byte, o Options) (*Plugin, error) {
 	if o.Instances <= 0 {
 		o.Instances = 2 * runtime.GOMAXPROCS(0)
 	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
 	program, err := compile(path, source)
 	if err != nil {
 		return nil, err
 	}
-	log := newScriptLog(o.Logger, o.Name)
+	log := host.NewLog(o.Logger, o.Name)
 	create := func() (*instance, error) { return newInstance(program, log, o.Config) }
 	first, err := create()
 	if err != nil {
 		return nil, located(path, err)
 	}
 	if err := checkHooks(path, program, first); err != nil {
-		first.close()
+		first.Close()
 		return nil, err
 	}
 	hash := sha256.Sum256(source)
-	p := &Plugin{name: o.Name, hash: hex.EncodeToString(hash[:]), pool: newPool(o.Instances, first, create)}
+	p := &Plugin{name: o.Name, hash: hex.EncodeToString(hash[:]), pool: host.NewPool(o.Instances, first, create)}
 	for seat, h := range hookFunctions {
 		if first.hooks[seat] != nil {
 			p.hooks = append(p.hooks, h.hook)
@@ -144,7 +142,7 @@ func checkHooks(path string, p *program, in *instance) error {
 		}
 		if strings.HasPrefix(name, "on_") || slices.Contains(known, hookLike(name)) {
 			errs = append(errs, fmt.Errorf("%s: there is no hook %s%s; the hooks are %s", path, name,
-				didYouMean(hookLike(name), known), strings.Join(known, ", ")))
+				host.DidYouMean(hookLike(name), known), strings.Join(known, ", ")))
 		}
 	}
 	for seat, name := range known {
@@ -179,6 +177,6 @@ func (p *Plugin) Hooks() []hooks.Hook { return p.hooks }
 
 // Close destroys the instances. A call that is still running ends first.
 func (p *Plugin) Close() error {
-	p.pool.close()
+	p.pool.Close()
 	return nil
 }

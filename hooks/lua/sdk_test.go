@@ -105,7 +105,7 @@ func TestFieldsAreReadable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer in.close()
+	defer in.Close()
 	for class, ev := range classes {
 		names := ev.readable()
 		if ev.client() != nil {

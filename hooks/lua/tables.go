@@ -1,6 +1,7 @@
 package lua
 
 import (
+	"log/slog"
 	"math/rand/v2"
 	"sort"
 	"strings"
@@ -102,7 +103,7 @@ func (in *instance) baseFunctions() map[string]lua.LGFunction {
 			for i := range words {
 				words[i] = l.ToStringMeta(l.Get(i + 1)).String()
 			}
-			in.log.info(strings.Join(words, " "))
+			in.log.Write(slog.LevelInfo, strings.Join(words, " "))
 			return 0
 		},
 	}

@@ -40,7 +40,7 @@ func TestGuide(t *testing.T) {
 	}
 	cmd := exec.CommandContext(t.Context(), "go")
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), "GOWORK=off", "GOPROXY=off", "GOFLAGS=")
-	for _, word := range strings.Fields(string(command[1])) {
+	for word := range strings.FieldsSeq(string(command[1])) {
 		if strings.HasPrefix(word, "GO") {
 			cmd.Env = append(cmd.Env, word)
 		} else if word != "go" {
