@@ -19,6 +19,7 @@ const (
 	opLocalTee     = 0x22
 	opGlobalGet    = 0x23
 	opGlobalSet    = 0x24
+	opTableGet     = 0x25
 	opTableSet     = 0x26
 	opLoad         = 0x28 // The first of the loads and stores.
 	opStore        = 0x3e // The last of them.
@@ -252,7 +253,11 @@ func (b *body) instruction() {
 		b.calls = true
 		r.u32()
 		r.u32()
-	case op == opBranch, op == opBranchIf, op >= opLocalGet && op <= opTableSet:
+	case op >= opLocalGet && op <= opLocalTee:
+		b.existing("local variable", r.u32(), b.spare)
+	case op == opGlobalGet, op == opGlobalSet:
+		b.existing("global variable", r.u32(), b.globals)
+	case op == opBranch, op == opBranchIf, op == opTableGet, op == opTableSet:
 		r.u32()
 	case op == opBranchTable:
 		for range r.count("branches", maxBody) {
@@ -284,6 +289,14 @@ func (b *body) instruction() {
 		r.fail("%s not supported", feature(op))
 	}
 	b.out = append(b.out, r.b[start:r.pos]...)
+}
+
+// existing refuses an index that the module has nothing for. After metering it would be one of the meter's own variables: a guest could
+// give itself as much work as it likes.
+func (b *body) existing(what string, index, count uint32) {
+	if index >= count && b.r.err == nil {
+		b.r.fail("there is no %s %d", what, index)
+	}
 }
 
 // feature names the extension of WebAssembly that an instruction belongs to.

@@ -307,6 +307,12 @@ func TestRefuses(t *testing.T) {
 		{"a body that goes on after its end", instruction(wasmtest.Const(0), 0x0b, 0x01), "longer than its content"},
 		{"a body without an end", []byte("\x00asm\x01\x00\x00\x00\x01\x04\x01\x60\x00\x00\x03\x02\x01\x00\x0a\x05\x01\x03\x00\x01\x01"),
 			"ends in the middle"},
+		{"writing the meter's work", instruction(wasmtest.Const(1), 0x24, 0, wasmtest.Const(0)), "there is no global variable 0"},
+		{"reading the meter's work", instruction(0x23, 1), "there is no global variable 1"},
+		{"writing the meter's local variable", instruction(wasmtest.Const(1), 0x22, 0), "there is no local variable 0"},
+		{"beginning with the meter's work", module(func(m *wasmtest.Module) { m.Global(i32, []byte{0x23, 1}) }), "there is no global variable 1"},
+		{"exporting the meter's work", module(func(m *wasmtest.Module) { m.Export("g", 3, 0) }), "there is no global variable 0 to export"},
+		{"exporting the meter's function", module(func(m *wasmtest.Module) { m.Export("f", 0, 0) }), "there is no function 0 to export"},
 		{"a long function", instruction(bytes.Repeat([]byte{0x01}, 1<<20), wasmtest.Const(0)), "a function of 1048580 bytes"},
 		{"deep nesting", instruction(bytes.Repeat([]byte{0x02, 0x40}, 20001), bytes.Repeat([]byte{0x0b}, 20001)), "blocks within blocks"},
 	} {

@@ -299,7 +299,9 @@ func (w *rewriter) constant(r *reader, out []byte) []byte {
 		case opF64Const:
 			r.take(8)
 		case opGlobalGet:
-			r.u32()
+			if index := r.u32(); index >= w.globals && r.err == nil {
+				r.fail("there is no global variable %d", index)
+			}
 		case opRefNull:
 			r.valueType()
 		case opRefFunc:
@@ -331,6 +333,9 @@ func (w *rewriter) rewriteExports(r *reader) {
 				return
 			}
 			e.Type, index = w.types[w.functions[index]], w.function(index)
+		}
+		if e.Kind == Global && index >= w.globals && r.err == nil {
+			r.fail("there is no global variable %d to export", index)
 		}
 		w.exports = append(w.exports, e)
 		out = appendU32(append(appendName(out, e.Name), byte(e.Kind)), index)
