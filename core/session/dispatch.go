@@ -113,7 +113,7 @@ func (s *Session) refuse(id uint32, name string, err error) bool {
 		coded = core.ErrInternal.Because(err)
 	}
 	if coded.Code == core.ErrInternal.Code {
-		s.node.Log.Error("a command failed", "command", name, "session", s.id, "user", s.client.User, "error", err)
+		s.node.failed.log(s.node.Log, "command", name, "session", s.id, "user", s.client.User, "error", err)
 	}
 	s.node.Metrics.Refusal(name, coded.Code)
 	if id != 0 {

@@ -48,6 +48,8 @@ type Node struct {
 	Registry   *Registry
 	Wheel      *Wheel
 	Log        *slog.Logger
+
+	failed failures // Of commands, for the log.
 }
 
 // Peer is what the transport knows about the other end.
