@@ -27,6 +27,7 @@ client: {limits: {commands_per_second: 0}}
 namespaces:
   default: {subscribe: anyone, publish: anyone}
   history: {subscribe: anyone, publish: anyone, history_size: 100, history_ttl: 10m, recovery: true, history_storage: memory}
+  durable: {subscribe: anyone, publish: anyone, history_size: 100, history_ttl: 10m, recovery: true, history_storage: file}
 `
 
 // measurement is one case.
@@ -48,6 +49,13 @@ var cases = []measurement{
 	{name: "connect 5,000", unit: "connections/s", args: []string{"connect"}},
 	{name: "10,000 idle, one subscription each", unit: "", args: []string{"idle"}},
 	{name: "history in memory, 1,000 channels", unit: "publications/s", args: []string{"history", "--namespace", "history"}, alone: true},
+	{name: "history in files, 1,000 channels", unit: "publications/s", args: []string{"history", "--namespace", "durable"}, alone: true},
+	{name: "history in files, no audit", unit: "publications/s", args: []string{"history", "--namespace", "durable"}, server: []string{"--audit.store", "none"}, alone: true},
+	{
+		name: "history in files, no audit, 20,000/s", unit: "publications/s", args: []string{"history", "--namespace", "durable", "--rate", "20000"},
+		server: []string{"--audit.store", "none"}, alone: true,
+	},
+	{name: "1,000 channels × 2, no audit", unit: "deliveries/s", args: []string{"channels"}, server: []string{"--audit.store", "none"}},
 	{name: "fan-out to 1,000, without the audit", unit: "deliveries/s", args: []string{"fanout"}, server: []string{"--audit.store", "none"}, alone: true},
 }
 
