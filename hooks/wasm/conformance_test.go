@@ -9,13 +9,12 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	cache := t.TempDir() // Compiling Go's runtime once is enough.
 	hooktest.Run(t, func(t *testing.T, b hooktest.Behaviour) hooks.Plugin {
 		file := "life"
 		switch b {
 		case hooktest.Verdicts, hooktest.Fields, hooktest.Rewrite, hooktest.Route, hooktest.Spin:
 			file = "publish"
 		}
-		return load(t, guest(t, file), wasm.Options{Config: map[string]any{"behaviour": string(b)}, Cache: cache})
+		return load(t, guest(t, file), wasm.Options{Config: map[string]any{"behaviour": string(b)}})
 	})
 }

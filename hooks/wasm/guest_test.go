@@ -12,7 +12,19 @@ import (
 	"github.com/zenconn/server/hooks/wasm"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// compiled keeps the machine code of guests in Go, which takes seconds to make, while the tests run.
+var compiled string
+
+func TestMain(m *testing.M) {
+	var err error
+	if compiled, err = os.MkdirTemp("", "zenconn-compiled"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		os.RemoveAll(compiled) //nolint:errcheck // A left-over in the temporary directory.
+		os.Exit(code)          //nolint:forbidigo // The end of the tests.
+	}))
+}
 
 var guests sync.Map // The folder of a guest that was compiled → func() ([]byte, error).
 
@@ -43,6 +55,9 @@ func guest(t testing.TB, name string) []byte {
 
 func load(t testing.TB, binary []byte, o wasm.Options) *wasm.Plugin {
 	t.Helper()
+	if o.Cache == "" && len(binary) > 1<<20 {
+		o.Cache = compiled
+	}
 	p, err := wasm.LoadSource("test.wasm", binary, o)
 	if err != nil {
 		t.Fatal(err)

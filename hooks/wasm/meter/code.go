@@ -53,7 +53,8 @@ type body struct {
 	out    []byte
 	spare  uint32  // A local of the meter.
 	blocks []block // Those that are open; the first is the function.
-	calls  bool    // It calls functions of the module.
+	loops  int
+	calls  bool // It calls functions of the module.
 }
 
 type block struct {
@@ -103,7 +104,7 @@ func (b *body) rewriteFunction(t Type) []byte {
 	size := len(b.r.b)
 	head, locals := b.rewriteLocals()
 	b.spare = uint32(len(t.Params) + locals) //nolint:gosec // At most maxParameters and maxLocals.
-	b.out, b.blocks, b.calls = b.out[:0], append(b.blocks[:0], block{}), false
+	b.out, b.blocks, b.loops, b.calls = b.out[:0], append(b.blocks[:0], block{}), 0, false
 	for len(b.blocks) > 0 && b.r.err == nil {
 		b.instruction()
 	}
@@ -328,6 +329,9 @@ func (b *body) open(op byte) {
 	}
 	opened := block{loop: op == opLoop, start: b.r.pos}
 	if opened.loop {
+		if b.loops, b.allLoops = b.loops+1, b.allLoops+1; b.loops > maxLoops || b.allLoops > maxAllLoops {
+			b.r.fail("more than %d loops in a function, or %d in all of them", maxLoops, maxAllLoops)
+		}
 		b.charge(func() { opened.units = b.unitsLater() })
 	}
 	b.blocks = append(b.blocks, opened)

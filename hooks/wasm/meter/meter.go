@@ -41,6 +41,8 @@ const (
 	maxLocals     = 50_000  // Of a function,
 	maxAllLocals  = 2 << 20 // and of all functions together.
 	maxNesting    = 20_000  // Blocks within blocks.
+	maxLoops      = 1_000   // Of a function: the compiler takes time by their square.
+	maxAllLoops   = 200_000 // Of all functions together.
 	maxParameters = 1_000   // And results.
 )
 

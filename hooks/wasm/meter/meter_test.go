@@ -314,6 +314,7 @@ func TestRefuses(t *testing.T) {
 		{"exporting the meter's work", module(func(m *wasmtest.Module) { m.Export("g", 3, 0) }), "there is no global variable 0 to export"},
 		{"exporting the meter's function", module(func(m *wasmtest.Module) { m.Export("f", 0, 0) }), "there is no function 0 to export"},
 		{"a long function", instruction(bytes.Repeat([]byte{0x01}, 1<<20), wasmtest.Const(0)), "a function of 1048580 bytes"},
+		{"many loops", instruction(bytes.Repeat([]byte{0x03, 0x40, 0x0b}, 1001), wasmtest.Const(0)), "more than 1000 loops in a function"},
 		{"deep nesting", instruction(bytes.Repeat([]byte{0x02, 0x40}, 20001), bytes.Repeat([]byte{0x0b}, 20001)), "blocks within blocks"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

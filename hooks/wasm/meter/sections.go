@@ -45,6 +45,7 @@ type rewriter struct {
 
 	blockTypes map[string]uint32 // Types made for blocks with several results, by the results.
 	locals     int               // Of all functions so far.
+	allLoops   int               // The same.
 
 	imports []Import
 	exports []Export
