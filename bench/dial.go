@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -303,7 +304,7 @@ func (d *dialer) explain(ctx context.Context, err error) error {
 			"or widen net.ipv4.ip_local_port_range (%w)", d.addr, err)
 	case errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE):
 		return fmt.Errorf("no more open files are allowed: raise the limit with ulimit -n (%w)", err)
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+	case errors.Is(ctx.Err(), context.DeadlineExceeded), ctx.Err() == nil && errors.Is(err, os.ErrDeadlineExceeded):
 		return fmt.Errorf("%s did not answer within %s", d.addr, setupTimeout)
 	case ctx.Err() != nil:
 		return context.Cause(ctx)

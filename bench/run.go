@@ -274,8 +274,9 @@ func (t *traffic) counted(sum *shard) uint64 {
 
 // underWay returns how many deliveries and acknowledgements are still to come.
 func (t *traffic) underWay(sum *shard) uint64 {
-	expected := t.published.Load()*uint64(t.fanout) + t.published.Load()
-	return expected - min(sum.received+sum.answered+sum.refused, expected)
+	each := uint64(t.fanout) + 1
+	expected := t.published.Load() * each
+	return expected - min(sum.received+sum.answered+sum.refused*each, expected) // What was refused leads to no delivery.
 }
 
 // drain waits for what is under way.

@@ -1,0 +1,118 @@
+package bench_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/zenconn/server/bench"
+	"github.com/zenconn/server/bench/benchtest"
+	"github.com/zenconn/server/test/server"
+)
+
+func TestMain(m *testing.M) { server.Main(m) }
+
+// zenconnBench runs the command as a user would, and returns what it printed and its exit code.
+func zenconnBench(t *testing.T, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), server.Binary(t), append([]string{"bench"}, args...)...)
+	cmd.Dir = t.TempDir()
+	var out, err bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &err
+	if failed := cmd.Run(); failed != nil {
+		exit, ok := errors.AsType[*exec.ExitError](failed)
+		if !ok {
+			t.Fatal(failed)
+		}
+		code = exit.ExitCode()
+	}
+	return out.String(), err.String(), code
+}
+
+func url(addr string) string { return "ws://" + addr + "/connection/websocket" }
+
+// Every scenario, in both protocols, against the server as it is without any configuration.
+func TestAgainstTheServer(t *testing.T) {
+	s := server.Start(t, server.Options{Args: []string{"--demo"}})
+	short := []string{"--warmup=100ms", "--duration=500ms"}
+	for _, protocol := range []string{bench.JSON, bench.Protobuf} {
+		for scenario, args := range map[bench.Scenario][]string{
+			bench.Fanout:   append([]string{"--subscribers=50", "--rate=100"}, short...),
+			bench.Channels: append([]string{"--channels=20", "--publishers=20", "--rate=200"}, short...),
+			bench.Echo:     append([]string{"--clients=20", "--rate=200"}, short...),
+			bench.History:  append([]string{"--publishers=20", "--channels=10", "--rate=200"}, short...),
+			bench.Connect:  {"--clients=50", "--user-data=bench"},
+			bench.Idle:     {"--clients=50", "--duration=500ms"},
+		} {
+			t.Run(string(scenario)+", "+protocol, func(t *testing.T) {
+				args := append([]string{string(scenario), "--json", "--protocol", protocol, "--url", url(s.Addr())}, args...)
+				stdout, stderr, code := zenconnBench(t, args...)
+				var r bench.Report
+				if err := json.Unmarshal([]byte(stdout), &r); err != nil || code != 0 {
+					t.Fatalf("exit code %d, %v\n%s%s", code, err, stdout, stderr)
+				}
+				if r.Connections == 0 || r.Options.Protocol != protocol || r.Verification.Received != r.Verification.Expected {
+					t.Errorf("report %s", stdout)
+				}
+			})
+		}
+	}
+}
+
+// A network that loses one frame is found out, and said in the exit code.
+func TestLossAgainstTheServer(t *testing.T) {
+	s := server.Start(t, server.Options{Args: []string{"--demo"}})
+	lossy := benchtest.Tamper(t, s.Addr(), func(n int, frame []byte) [][]byte {
+		if n == 20 {
+			return nil
+		}
+		return [][]byte{frame}
+	})
+	stdout, stderr, code := zenconnBench(t, "fanout", "--subscribers=3", "--publishers=2", "--rate=100", "--warmup=0s", "--duration=500ms",
+		"--url", url(lossy))
+	if code != 1 || !strings.Contains(stdout, " lost") || !strings.Contains(stderr, "the run failed: ") {
+		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
+	}
+}
+
+// A refusal of the server names its code and says what to do.
+func TestRefusalsOfTheServer(t *testing.T) {
+	demo := server.Start(t, server.Options{Args: []string{"--demo"}})
+	closed := server.Start(t, server.Options{Config: "auth: {type: jwt, jwt: {hmac_secret: 0123456789abcdef0123456789abcdef}}\n" +
+		"namespaces: {news: {subscribe: user, publish: user}}\n"})
+	secret := "--token-secret=0123456789abcdef0123456789abcdef"
+	for name, test := range map[string]struct {
+		addr string
+		args []string
+		code int
+		says []string
+	}{
+		"unknown namespace":  {demo.Addr(), []string{"--namespace=nowhere"}, 1, []string{"error 102", "--namespace"}},
+		"too many commands":  {demo.Addr(), []string{"--publishers=1", "--rate=5000"}, 1, []string{" refused"}},
+		"no token":           {closed.Addr(), []string{"--namespace=news"}, 1, []string{"--token"}},
+		"wrong token":        {closed.Addr(), []string{"--namespace=news", "--token=x"}, 1, []string{"3500", "--token-secret"}},
+		"the right one":      {closed.Addr(), []string{"--namespace=news", secret}, 0, nil},
+		"no such flag":       {closed.Addr(), []string{"--clients=1"}, 2, []string{"unknown flag"}},
+		"impossible payload": {closed.Addr(), []string{"--size=1"}, 2, []string{"size: want"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			args := append([]string{"fanout", "--subscribers=2", "--publishers=2", "--rate=50", "--warmup=0s", "--duration=300ms", "--url",
+				url(test.addr)}, test.args...)
+			stdout, stderr, code := zenconnBench(t, args...)
+			if code != test.code {
+				t.Errorf("exit code %d, want %d", code, test.code)
+			}
+			for _, text := range test.says {
+				if !strings.Contains(stderr, text) {
+					t.Errorf("it does not say %q", text)
+				}
+			}
+			if t.Failed() {
+				t.Logf("it printed\n%s%s", stdout, stderr)
+			}
+		})
+	}
+}
