@@ -8,8 +8,8 @@ package imports
 var layers = [][]string{
 	{"core", "public", "configs"},
 	{"core/protocol", "core/config", "core/metrics", "hooks", "audit"},
-	{"core/channel", "core/auth", "core/outbound", "core/supervise", "hooks/...", "audit/sqlite", "audit/clickhouse", "audit/store", "audit/audittest"},
-	{"core/history", "core/presence", "core/bus", "plugins", "plugins/..."},
+	{"core/channel", "core/auth", "core/outbound", "core/supervise", "hooks/...", "audit/sqlite", "audit/clickhouse", "audit/audittest"},
+	{"core/history", "core/presence", "core/bus", "plugins", "plugins/...", "audit/store"},
 	{"core/history/...", "core/join", "core/kv", "audit/spool"},
 	{"core/hub"},
 	{"core/relay"},
