@@ -136,7 +136,7 @@ func (w *Worker) gauges() []prometheus.Collector {
 }
 
 // Run serves clients on the listener until ctx ends; then it takes no more, tells the connected ones to reconnect elsewhere,
-// and returns when the last has gone or the time for the shutdown is over.
+// and returns when the last has gone or the time for the shutdown is over. Without a listener (nil) there are no clients.
 func (w *Worker) Run(ctx context.Context, listener net.Listener) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var wg sync.WaitGroup
@@ -147,6 +147,10 @@ func (w *Worker) Run(ctx context.Context, listener net.Listener) error {
 	defer wg.Wait()
 	defer stop()
 
+	if listener == nil {
+		<-ctx.Done()
+		return nil
+	}
 	failed := make(chan error, 1)
 	go func() { failed <- w.server.Serve(listener) }()
 	select {

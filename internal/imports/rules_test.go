@@ -18,6 +18,7 @@ var layers = [][]string{
 	{"core/registry"},
 	{"core/transport", "core/transport/...", "core/web"},
 	{"core/worker"},
+	{"core/node"},
 	{"core/api"},
 	{"core/agent"},
 	{"bench", "bench/..."},
