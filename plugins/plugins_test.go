@@ -171,3 +171,49 @@ func TestNoPluginLiesDirectlyHere(t *testing.T) {
 		t.Errorf("%v, %v", links, err)
 	}
 }
+
+func TestBundlesOutliveTheirFiles(t *testing.T) {
+	dir := directory(t, "b.wasm", module(1), "a.lua", `function on_publish(ev) return false, config.why end`)
+	cfg := config.Plugins{
+		Dir: dir, Deadline: time.Second, OnError: "allow", Memory: 1 << 20, MaxSize: 1 << 20,
+		Load: []config.Plugin{{Path: filepath.Join(dir, "a.lua"), OnError: "deny", Config: map[string]any{"why": "because"}}},
+	}
+	bundles, err := plugins.Resolve(cfg, plugins.Bundled())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	links, err := plugins.Links(bundles, "", slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	chain := hooks.NewChain(links, nil)
+	defer chain.Close()
+	for i, info := range chain.Plugins() {
+		if info.Hash != bundles[i].Hash || info.Name != bundles[i].Name {
+			t.Errorf("bundle %s %s became plugin %s %s", bundles[i].Name, bundles[i].Hash, info.Name, info.Hash)
+		}
+	}
+	if a := chain.Publish(t.Context(), &hooks.Publish{}); a.Reason != "because" || links[0].FailOpen || !links[1].FailOpen {
+		t.Errorf("answer %+v of %+v", a, links)
+	}
+}
+
+func TestResolveReportsFilesAndNames(t *testing.T) {
+	bundles, err := plugins.Resolve(config.Plugins{Load: []config.Plugin{{Name: "welcome"}, {Path: "missing.lua"}, {}}}, plugins.Bundled())
+	if bundles != nil || err == nil || strings.Count(err.Error(), "\n") != 1 || !strings.HasPrefix(err.Error(), "plugins.load[1]: stat missing.lua") {
+		t.Errorf("%v, %v", bundles, err)
+	}
+}
+
+func TestLinksReportsWhatDoesNotLoad(t *testing.T) {
+	links, err := plugins.Links([]plugins.Bundle{
+		{Key: "plugins.dir", Name: "good", File: "good.lua", Source: []byte(hook)},
+		{Key: "plugins.load[3]", Name: "bad", File: "bad.lua", Source: []byte("if")},
+	}, "", slog.New(slog.DiscardHandler))
+	if links != nil || err == nil || !strings.HasPrefix(err.Error(), "plugins.load[3]: bad.lua:1: syntax error") {
+		t.Errorf("%v, %v", links, err)
+	}
+}

@@ -1,0 +1,63 @@
+package plugins
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"github.com/zenconn/server/core/config"
+	"github.com/zenconn/server/hooks"
+	"github.com/zenconn/server/hooks/lua"
+	"github.com/zenconn/server/hooks/wasm"
+)
+
+// Bundle is a plugin with everything that a process needs to run it. No bundle depends on the files it was read from. What is in it
+// must not be changed.
+type Bundle struct {
+	Key    string // Where it stands in the configuration, for errors: plugins.load[0], plugins.dir.
+	Name   string // In logs and audit; unique among the plugins of an installation.
+	File   string // What it was read from, for errors. Its ending says which runtime it wants: .lua or .wasm.
+	Hash   string // Lower-case hex of the SHA-256 of Source.
+	Source []byte
+
+	Config   map[string]any
+	Deadline time.Duration // For one answer.
+	FailOpen bool          // A fault means allow.
+	Breaker  hooks.Breaker
+	Memory   config.Size // Of each instance of a Wasm plugin.
+	MaxSize  config.Size // Of Source, for a Wasm plugin.
+}
+
+// Links loads bundles into their runtimes, in their order. cache is a directory for compiled code; empty: none. All that is wrong is
+// reported at once, and then nothing stays loaded. The links belong to the caller, who gives them to a chain or closes their plugins.
+func Links(bundles []Bundle, cache string, log *slog.Logger) ([]hooks.Link, error) {
+	var links []hooks.Link
+	var errs []error
+	for _, b := range bundles {
+		p, err := b.load(cache, log)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", b.Key, err))
+			continue
+		}
+		links = append(links, hooks.Link{Plugin: p, Deadline: b.Deadline, FailOpen: b.FailOpen, Breaker: b.Breaker})
+	}
+	if len(errs) == 0 {
+		return links, nil
+	}
+	for _, link := range links {
+		errs = append(errs, link.Plugin.Close())
+	}
+	return nil, errors.Join(errs...)
+}
+
+// load hands a bundle to the runtime that its ending wants.
+func (b Bundle) load(cache string, log *slog.Logger) (hooks.Plugin, error) {
+	if filepath.Ext(b.File) == ".wasm" {
+		return wasm.LoadSource(b.File, b.Source, wasm.Options{
+			Name: b.Name, Config: b.Config, Memory: int64(b.Memory), MaxSize: int64(b.MaxSize), Cache: cache, Logger: log,
+		})
+	}
+	return lua.LoadSource(b.File, b.Source, lua.Options{Name: b.Name, Config: b.Config, Logger: log})
+}
