@@ -116,7 +116,7 @@ var home = []struct {
 	{[]string{"github.com/yuin/gopher-lua", "github.com/yuin/gopher-lua/..."}, []string{"hooks/lua"}, "one package wraps Lua"},
 	{[]string{"github.com/tetratelabs/wazero", "github.com/tetratelabs/wazero/..."}, []string{"hooks/wasm"}, "one package wraps the Wasm runtime"},
 	{
-		[]string{"github.com/nats-io/..."}, []string{"core/bus", "core/history/jetstream", "core/relay", "core/kv", "audit/spool"},
+		[]string{"github.com/nats-io/..."}, []string{"core/bus", "core/history/jetstream", "core/relay", "core/kv", "audit/spool", "test/..."},
 		"one package connects to NATS; those that keep something on it, or carry the messages, speak to it directly; all others ask and answer by core/bus",
 	},
 	{[]string{"github.com/ClickHouse/..."}, []string{"audit/clickhouse"}, "one package wraps ClickHouse"},

@@ -27,6 +27,8 @@ type Options struct {
 	Args    []string          // More arguments.
 	Env     []string          // Added to the test's environment, as KEY=value.
 	Dir     string            // Working directory; empty: a temporary one.
+
+	Topology Topology
 }
 
 // Server is one running zenconn process. Its methods must not be called concurrently, except Log.
@@ -37,6 +39,7 @@ type Server struct {
 	api     string
 	log     logBuffer
 	running *process // Nil while stopped.
+	second  *Server  // The other agent; nil: there is none.
 }
 
 // process is one life of the server.
@@ -52,6 +55,7 @@ func Start(t testing.TB, o Options) *Server {
 	if o.Dir == "" {
 		o.Dir = t.TempDir()
 	}
+	o, second := arrange(t, o)
 	s := &Server{t: t, options: o, client: freeAddr(t), api: freeAddr(t)}
 	for name, text := range o.Plugins {
 		s.WritePlugin(name, text)
@@ -66,7 +70,18 @@ func Start(t testing.TB, o Options) *Server {
 		}
 	})
 	s.Run()
+	if second != nil {
+		s.second = Start(t, *second)
+	}
 	return s
+}
+
+// Second returns the other agent, or the server itself when there is only one.
+func (s *Server) Second() *Server {
+	if s.second == nil {
+		return s
+	}
+	return s.second
 }
 
 // Addr returns host:port of the listener for clients. It stays the same over restarts.
@@ -85,6 +100,9 @@ func (s *Server) Log() string { return s.log.String() }
 func (s *Server) WritePlugin(name, text string) {
 	s.t.Helper()
 	s.write(filepath.Join("plugins", name), text)
+	if s.second != nil {
+		s.second.WritePlugin(name, text)
+	}
 }
 
 func (s *Server) write(name, text string) {
