@@ -26,6 +26,10 @@ type Metrics struct {
 	Handshakes     *prometheus.CounterVec // By result.
 	APIRequests    *prometheus.CounterVec // By method, code.
 	APIDuration    *prometheus.HistogramVec
+
+	ClusterGone       *prometheus.CounterVec // By cause.
+	ClusterUnanswered *prometheus.CounterVec // By call.
+	ClusterGarbage    prometheus.Counter
 }
 
 // New makes the counters and registers them.
@@ -62,6 +66,9 @@ func New(registry prometheus.Registerer) *Metrics {
 		}, []string{"plugin", "hook"}),
 	}
 	registry.MustRegister(m.HookDuration, m.APIDuration, m.Breaker)
+	m.ClusterGone = counter("cluster_gone_total", "Processes that left the cluster.", "cause")
+	m.ClusterUnanswered = counter("cluster_unanswered_total", "Processes that did not answer a call in time, or with a fault.", "call")
+	m.ClusterGarbage = counter("cluster_garbage_total", "Messages between processes that could not be read.").WithLabelValues()
 	return m
 }
 
