@@ -11,7 +11,7 @@ import (
 var errTooMany = errors.New("there are too many members")
 
 // hear takes what somebody said. The bus calls it, one message after the other.
-func (m *Members) hear(body []byte) {
+func (m *Members) hear(_ string, body []byte) {
 	h, err := parse(body)
 	if err != nil {
 		m.unreadable(err)

@@ -19,8 +19,8 @@ import (
 type Bus interface {
 	Request(ctx context.Context, subject string, body []byte) ([]byte, error)
 	Handle(subject string, answer func(ctx context.Context, body []byte) ([]byte, error)) (stop func(), err error)
-	Broadcast(subject string, body []byte) error
-	Listen(subject string, hear func(body []byte)) (stop func(), err error)
+	Publish(subject string, body []byte) error
+	Listen(subject string, each func(subject string, body []byte)) (stop func(), err error)
 }
 
 // Options are what Members are made of.
@@ -237,5 +237,5 @@ func (m *Members) send(h *hello) error {
 	if err != nil {
 		return err
 	}
-	return m.options.Bus.Broadcast(helloSubject, body)
+	return m.options.Bus.Publish(helloSubject, body)
 }
