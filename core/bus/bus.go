@@ -36,13 +36,18 @@ type Bus struct {
 	embedded *embedded // nil: an external NATS.
 	main     *nats.Conn
 
-	mu    sync.Mutex // Guards all below.
-	conns []*nats.Conn
+	mu      sync.Mutex // Guards all below.
+	conns   []*nats.Conn
+	subs    map[*nats.Subscription]struct{} // On the main connection.
+	dropped uint64                          // Messages, for subscriptions that have ended.
+	returns map[*byte]func()                // By OnReconnect.
 }
 
 // New makes a bus of a checked configuration.
 func New(o Options) *Bus {
-	return &Bus{options: o, log: &seldom{log: o.Log, last: map[string]*spoken{}}}
+	return &Bus{
+		options: o, log: &seldom{log: o.Log, last: map[string]*spoken{}}, subs: map[*nats.Subscription]struct{}{}, returns: map[*byte]func(){},
+	}
 }
 
 // Open starts the embedded server, or begins to connect to the external one. The embedded one is ready afterwards. An external one
@@ -55,7 +60,7 @@ func (b *Bus) Open(ctx context.Context) error {
 		}
 		b.embedded = e
 	}
-	conn, err := b.Connect("main")
+	conn, err := b.Connect(mainPurpose)
 	if err != nil {
 		return errors.Join(err, b.Close())
 	}
@@ -93,6 +98,7 @@ const (
 	reconnectMost  = 5 * time.Second
 	connectTimeout = 5 * time.Second
 	never          = 365 * 24 * time.Hour
+	mainPurpose    = "main"
 )
 
 // Connect opens one more connection, for a purpose that shall not wait for others: a server carries out what comes over one
@@ -113,6 +119,14 @@ func (b *Bus) Connect(purpose string) (*nats.Conn, error) {
 		}),
 		nats.ReconnectHandler(func(conn *nats.Conn) {
 			b.log.say(slog.LevelInfo, "connected to the bus again", "purpose", purpose, "server", conn.ConnectedServerName())
+			if purpose == mainPurpose {
+				b.returned()
+			}
+		}),
+		nats.ConnectHandler(func(conn *nats.Conn) {
+			if purpose == mainPurpose && conn.Stats().Reconnects > 0 { // The first attempt failed.
+				b.returned()
+			}
 		}),
 		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) {
 			b.log.say(slog.LevelWarn, "the bus does not answer", "purpose", purpose, "error", err)

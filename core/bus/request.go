@@ -61,9 +61,14 @@ func (b *Bus) subject(subject string) string { return b.Prefix() + "." + subject
 // Handle answers requests on a subject, which follows the prefix, until stop is called. answer may be called concurrently; its context
 // ends when the asker no longer waits. stop returns when the last answer has been given.
 func (b *Bus) Handle(subject string, answer func(ctx context.Context, body []byte) ([]byte, error)) (stop func(), err error) {
+	return b.HandleQueue(subject, "", answer)
+}
+
+// HandleQueue is Handle for several processes that can answer the same requests: one of those that name the same queue gets each.
+func (b *Bus) HandleQueue(subject, queue string, answer func(ctx context.Context, body []byte) ([]byte, error)) (stop func(), err error) {
 	var handling sync.WaitGroup
 	slots := make(chan struct{}, maxHandling)
-	sub, err := b.main.Subscribe(b.subject(subject), func(m *nats.Msg) {
+	end, err := b.subscribe(subject, queue, func(m *nats.Msg) {
 		if version := m.Header.Get(headerVersion); version != strconv.Itoa(Version) {
 			b.reply(m, nil, fmt.Errorf("this process speaks version %d of the requests, not %.20q: are the programs of different versions?", Version, version))
 			return
@@ -74,14 +79,9 @@ func (b *Bus) Handle(subject string, answer func(ctx context.Context, body []byt
 			b.reply(m, nil, errors.New("too many requests at a time"))
 			return
 		}
-		milliseconds, err := strconv.ParseInt(m.Header.Get(headerTimeout), 10, 64)
-		timeout := time.Duration(milliseconds) * time.Millisecond
-		if err != nil || timeout <= 0 || timeout > time.Hour {
-			timeout = requestTimeout
-		}
 		handling.Go(func() {
 			defer func() { <-slots }()
-			ctx, cancel := context.WithTimeout(context.Background(), timeout)
+			ctx, cancel := context.WithTimeout(context.Background(), askedTimeout(m.Header.Get(headerTimeout)))
 			defer cancel()
 			body, err := answer(ctx, m.Data)
 			if ctx.Err() == nil { // Else nobody waits any more.
@@ -90,18 +90,19 @@ func (b *Bus) Handle(subject string, answer func(ctx context.Context, body []byt
 		})
 	})
 	if err != nil {
-		return nil, fmt.Errorf("bus: %w", err)
+		return nil, err
 	}
-	// The subscription is known to the server when this has gone there and back; an external one may not be there yet.
-	if b.main.IsConnected() {
-		if err := b.main.FlushTimeout(connectTimeout); err != nil {
-			return nil, fmt.Errorf("bus: %w", err)
-		}
+	return func() { end(); handling.Wait() }, nil
+}
+
+// askedTimeout reads how long the asker waits.
+func askedTimeout(header string) time.Duration {
+	milliseconds, err := strconv.ParseInt(header, 10, 64)
+	timeout := time.Duration(milliseconds) * time.Millisecond
+	if err != nil || timeout <= 0 || timeout > time.Hour {
+		return requestTimeout
 	}
-	return sync.OnceFunc(func() {
-		_ = sub.Unsubscribe() // It fails when the connection has been closed, which also ends it.
-		handling.Wait()
-	}), nil
+	return timeout
 }
 
 // reply answers a request. Who asked may be gone, and the bus too: there is nobody to tell.
