@@ -93,14 +93,14 @@ func (c *client) run() {
 		if err == nil {
 			c.breaks.Add(1)
 		}
-		time.Sleep(rand.N(pause) + pause/2)
+		<-time.After(rand.N(pause) + pause/2)
 		pause = min(2*pause, retryMost)
 	}
 }
 
 // connect makes one connection, says who it is and subscribes.
 func (c *client) connect() (lost chan struct{}, err error) {
-	conn, _, err := gws.NewClient(c, &gws.ClientOption{
+	conn, _, err := gws.NewClient(c, &gws.ClientOption{ //nolint:bodyclose // The response of an upgrade has no body.
 		Addr: c.url(), HandshakeTimeout: answerWithin, RequestHeader: http.Header{"Sec-WebSocket-Protocol": {"centrifuge-json"}},
 	})
 	if err != nil {
@@ -185,7 +185,7 @@ func (c *client) publish(channel string, data any) error {
 
 // OnMessage implements gws.Event.
 func (c *client) OnMessage(conn *gws.Conn, m *gws.Message) {
-	defer m.Close()
+	defer m.Close() //nolint:errcheck // It only gives a buffer back.
 	decoder := json.NewDecoder(m)
 	for decoder.More() {
 		var r reply

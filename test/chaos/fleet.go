@@ -122,7 +122,7 @@ func Await(t testing.TB, patience time.Duration, what string, left func() string
 		if time.Now().After(deadline) {
 			t.Fatalf("waited %v until %s: %s", patience, what, rest)
 		}
-		time.Sleep(20 * time.Millisecond)
+		<-time.After(20 * time.Millisecond)
 	}
 }
 
