@@ -7,16 +7,18 @@ package config
 
 import "time"
 
-// Config is everything an instance can be told.
+// Config is everything an instance can be told. A field with the tag only:"agent" concerns the agent's process alone: Export leaves
+// it out of what workers get.
 type Config struct {
 	Demo       bool                 `koanf:"demo" doc:"Demo mode: loopback only, everybody may connect under any name, open default namespace. On by itself when no configuration at all is given."`
-	Data       string               `koanf:"data" doc:"Directory for everything the server keeps."`
+	Data       string               `koanf:"data" only:"agent" doc:"Directory for everything the server keeps."`
 	Client     Client               `koanf:"client"`
-	API        API                  `koanf:"api"`
+	API        API                  `koanf:"api" only:"agent"`
 	Public     Public               `koanf:"public"`
 	Auth       Auth                 `koanf:"auth"`
 	Namespaces map[string]Namespace `koanf:"namespaces" doc:"Options of each namespace, by name. A channel without a colon belongs to the namespace default."`
 	Plugins    Plugins              `koanf:"plugins"`
+	Agent      Agent                `koanf:"agent"`
 	Bus        Bus                  `koanf:"bus"`
 	Audit      Audit                `koanf:"audit"`
 	Log        Log                  `koanf:"log"`
@@ -113,8 +115,8 @@ type Namespace struct {
 
 // Plugins is the owner's code.
 type Plugins struct {
-	Dir      string        `koanf:"dir" doc:"Directory whose *.lua and *.wasm files are loaded in the order of their names; missing: none. Files in folders below it are not loaded."`
-	Load     []Plugin      `koanf:"load" doc:"Plugins loaded before those of the directory, in this order."`
+	Dir      string        `koanf:"dir" only:"agent" doc:"Directory whose *.lua and *.wasm files are loaded in the order of their names; missing: none. Files in folders below it are not loaded."`
+	Load     []Plugin      `koanf:"load" only:"agent" doc:"Plugins loaded before those of the directory, in this order."`
 	Deadline time.Duration `koanf:"deadline" doc:"Time a plugin has for one answer."`
 	OnError  string        `koanf:"on_error" doc:"What a fault of a plugin means: deny or allow."`
 	Memory   Size          `koanf:"memory" doc:"Memory that each instance of a Wasm plugin may have, at most 4GiB. A plugin has twice as many instances as there are processors at most."`
@@ -140,17 +142,24 @@ type Plugin struct {
 	Config   map[string]any `koanf:"config" secret:"true" doc:"Values handed to the plugin."`
 }
 
+// Agent is how an instance is made of processes.
+type Agent struct {
+	Workers     int           `koanf:"workers" only:"agent" doc:"Worker processes that keep the clients, on the same client.addr; about one for two processors. 0: this process keeps them itself."`
+	Name        string        `koanf:"name" only:"agent" doc:"Name of this node in logs, audit and status; its workers are called NAME-1, NAME-2 and so on. Empty: the name of the machine."`
+	DrainWindow time.Duration `koanf:"drain_window" doc:"Time over which the clients of a worker that is to be restarted are told to reconnect, evenly, so that they do not all come back at once."`
+}
+
 // Bus connects the processes of an installation and keeps what outlives them.
 type Bus struct {
-	URL             string `koanf:"url" secret:"password" doc:"Servers of an external NATS 2.11 or later with JetStream, such as nats://a:4222,nats://b:4222; tls:// insists on TLS. Empty: an embedded one, in the data directory."`
-	CredentialsFile string `koanf:"credentials_file" doc:"File with the credentials (.creds) for bus.url."`
-	User            string `koanf:"user" doc:"User for bus.url."`
-	Password        string `koanf:"password" secret:"true" doc:"Its password."`
-	Token           string `koanf:"token" secret:"true" doc:"Token for bus.url, instead of a user."`
-	TLS             BusTLS `koanf:"tls"`
+	URL             string `koanf:"url" only:"agent" secret:"password" doc:"Servers of an external NATS 2.11 or later with JetStream, such as nats://a:4222,nats://b:4222; tls:// insists on TLS. Empty: an embedded one, in the data directory."`
+	CredentialsFile string `koanf:"credentials_file" only:"agent" doc:"File with the credentials (.creds) for bus.url."`
+	User            string `koanf:"user" only:"agent" doc:"User for bus.url."`
+	Password        string `koanf:"password" only:"agent" secret:"true" doc:"Its password."`
+	Token           string `koanf:"token" only:"agent" secret:"true" doc:"Token for bus.url, instead of a user."`
+	TLS             BusTLS `koanf:"tls" only:"agent"`
 	Replicas        int    `koanf:"replicas" doc:"Copies of everything kept on bus.url: 1, 3 or 5."`
 	Prefix          string `koanf:"prefix" doc:"How all subjects and streams begin. Installations that share a NATS need different ones."`
-	Listen          string `koanf:"listen" doc:"Loopback address where the embedded NATS listens for other processes, such as 127.0.0.1:0 for any free port; empty: it does not. The token is in bus.token in the data directory."`
+	Listen          string `koanf:"listen" only:"agent" doc:"Loopback address where the embedded NATS listens for other processes, such as 127.0.0.1:0 for any free port; empty: it does not. The token is in bus.token in the data directory."`
 }
 
 // BusTLS is the encryption of the connection to an external bus.
@@ -167,7 +176,7 @@ type Audit struct {
 	QueueSize     Size          `koanf:"queue_size" doc:"Bytes of payload that may wait for the store."`
 	BatchEvents   int           `koanf:"batch_events" doc:"Events that are written at once."`
 	FlushInterval time.Duration `koanf:"flush_interval" doc:"Longest time an event waits for its batch."`
-	SQLite        SQLite        `koanf:"sqlite"`
+	SQLite        SQLite        `koanf:"sqlite" only:"agent"`
 	ClickHouse    ClickHouse    `koanf:"clickhouse"`
 }
 
@@ -178,7 +187,7 @@ type SQLite struct {
 
 // ClickHouse is the audit store for production.
 type ClickHouse struct {
-	DSN     string        `koanf:"dsn" secret:"password" doc:"clickhouse://user:password@host:9000/database; native protocol."`
+	DSN     string        `koanf:"dsn" only:"agent" secret:"password" doc:"clickhouse://user:password@host:9000/database; native protocol."`
 	Timeout time.Duration `koanf:"timeout" doc:"Longest time for one insert."`
 }
 

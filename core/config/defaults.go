@@ -36,7 +36,8 @@ func Default() Config {
 			Dir: "./plugins", Load: []Plugin{}, Deadline: 50 * time.Millisecond, OnError: "deny", Memory: 16 << 20, MaxSize: 16 << 20,
 			Breaker: Breaker{Faults: 20, Window: 10 * time.Second, Cooldown: 10 * time.Second},
 		},
-		Bus: Bus{Replicas: 1, Prefix: "zenconn"},
+		Agent: Agent{DrainWindow: 10 * time.Second},
+		Bus:   Bus{Replicas: 1, Prefix: "zenconn"},
 		Audit: Audit{
 			Queue:       100_000,
 			QueueSize:   64 << 20,

@@ -93,7 +93,15 @@ func merge(check *checker, layers []layer, configured bool) (*Loaded, error) {
 	if err := decode(k.Raw(), &loaded.Config); err != nil {
 		return nil, fmt.Errorf("config: %w", err)
 	}
+	loaded.Config.connectWorkers()
 	return loaded, nil
+}
+
+// connectWorkers makes the embedded bus listen to the workers.
+func (c *Config) connectWorkers() {
+	if c.Agent.Workers > 0 && c.Bus.URL == "" && c.Bus.Listen == "" {
+		c.Bus.Listen = "127.0.0.1:0"
+	}
 }
 
 // asTree makes a section of a struct.

@@ -263,6 +263,11 @@ func TestValidation(t *testing.T) {
 		"plugins: {load: [{name: a, breaker: {cooldown: -1s}}]}":                      "a.yaml:1: plugins.load[0].breaker.cooldown: want 0 or more",
 		"namespaces: {a: {history_storage: disk}}":                                    `a.yaml:1: namespaces.a.history_storage: want one of file, memory, not "disk"`,
 		"namespaces: {a: {history_size: 1, history_ttl: 1ms}}":                        "a.yaml:1: namespaces.a.history_ttl: history in files needs at least 1s, not 1ms",
+		"agent: {workers: -1}":                                                        "a.yaml:1: agent.workers: want 0 to 256, not -1",
+		"agent: {workers: 257}":                                                       "a.yaml:1: agent.workers: want 0 to 256, not 257",
+		"agent: {name: a b}":                                                          `a.yaml:1: agent.name: "a b" cannot be the name of a node: want 1 to 100 letters, digits, dots, - and _`,
+		"agent: {drain_window: -1s}":                                                  "a.yaml:1: agent.drain_window: want 0 to 1h, not -1s",
+		"{agent: {workers: 1}, api: {addr: '127.0.0.1:8000'}}":                        "a.yaml:1: api.addr: with agent.workers the client listener belongs to the workers, and the API to the agent: want another address than client.addr, or none",
 		"bus: {url: 'nats://u:geheim@h'}":                                             "a.yaml:1: bus.url: want nats://host:port or tls://host:port, several with commas between them, without user and password: those go into bus.user and bus.password",
 		"bus: {url: 'http://h'}":                                                      "a.yaml:1: bus.url: want nats://host:port or tls://host:port, several with commas between them, without user and password: those go into bus.user and bus.password",
 		"bus: {url: 'nats://h', replicas: 2}":                                         "a.yaml:1: bus.replicas: want 1, 3 or 5, not 2",
@@ -306,6 +311,7 @@ func TestValid(t *testing.T) {
 		"bus: {url: 'nats://a:4222,tls://b', user: u, password: p, replicas: 3, tls: {ca: ca.pem}}",
 		"bus: {listen: '127.0.0.1:0'}\nnamespaces: {a: {history_size: 1, history_ttl: 1ms, history_storage: memory}}",
 		"access_log: {format: off}",
+		"{agent: {workers: 256, name: node-1.example.com, drain_window: 0}, api: {addr: ''}}",
 	} {
 		t.Run(yaml, func(t *testing.T) { load(t, sources(t, [][2]string{{"a.yaml", yaml}}, nil, nil)) })
 	}

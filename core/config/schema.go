@@ -71,13 +71,14 @@ type field struct {
 	typ    reflect.Type
 	doc    string
 	secret string // "true": masked whole; "password": masked inside a URL; empty: shown.
+	only   string // "agent": workers do not get it.
 }
 
 func fields(section reflect.Type) []field {
 	all := make([]field, section.NumField())
 	for i := range all {
 		f := section.Field(i)
-		all[i] = field{f.Tag.Get("koanf"), i, f.Type, f.Tag.Get("doc"), f.Tag.Get("secret")}
+		all[i] = field{f.Tag.Get("koanf"), i, f.Type, f.Tag.Get("doc"), f.Tag.Get("secret"), f.Tag.Get("only")}
 	}
 	return all
 }
