@@ -103,8 +103,8 @@ const (
 
 // Connect opens one more connection, for a purpose that shall not wait for others: a server carries out what comes over one
 // connection one after the other. It is closed by Close at the latest. It connects again for ever when it breaks; meanwhile
-// publishing on it fails at once.
-func (b *Bus) Connect(purpose string) (*nats.Conn, error) {
+// publishing on it fails at once. More options follow those that every connection has.
+func (b *Bus) Connect(purpose string, more ...nats.Option) (*nats.Conn, error) {
 	c := b.options.Config
 	options := []nats.Option{
 		nats.Name("zenconn " + b.options.Node + " " + purpose), nats.Timeout(connectTimeout), nats.MaxReconnects(-1),
@@ -149,7 +149,7 @@ func (b *Bus) Connect(purpose string) (*nats.Conn, error) {
 		options = append(options, nats.PingInterval(5*time.Second), nats.MaxPingsOutstanding(2))
 		options = append(options, external(c)...)
 	}
-	conn, err := nats.Connect(url, options...)
+	conn, err := nats.Connect(url, append(options, more...)...)
 	if err != nil {
 		return nil, fmt.Errorf("bus: %w", err)
 	}
