@@ -7,7 +7,7 @@ import (
 	"github.com/zenconn/server/core"
 )
 
-// Event is one thing that happened: a *Message, *Session, *Decision or *Action. After Record nobody writes to it.
+// Event is one thing that happened: a *Message, *Session, *Decision, *Action, *Delivery or *Drop. After Record nobody writes to it.
 type Event interface{ event() }
 
 // Message records one publication (table audit_messages).
@@ -22,7 +22,7 @@ type Message struct {
 	ClientID    string // What the client calls itself in its connect command.
 	Offset      uint64
 	Size        uint32 // Bytes of the payload as published, also when the payload is not kept.
-	Deliveries  uint32 // Subscribers it was queued for.
+	Deliveries  uint32 // Subscribers of its own node it was queued for; those of other nodes are in Delivery events.
 	Verdict     MessageVerdict
 	ContentType string // "application/json" or "application/octet-stream".
 	Payload     []byte
@@ -109,7 +109,31 @@ type Action struct {
 	Latency    time.Duration
 }
 
+// Delivery counts the subscribers of one node that got a message which another node, or another goroutine than the publisher's,
+// handed to it (table audit_deliveries). A message may have several of one node: they add up.
+type Delivery struct {
+	At         time.Time
+	Message    core.ID
+	Node       string
+	Namespace  string
+	Channel    string
+	Deliveries uint32
+	Drops      uint32 // Subscribers that should have got it and did not, as far as the node knows.
+}
+
+// Drop counts the messages that a session did not get, for one reason within about a second (table audit_drops).
+type Drop struct {
+	At       time.Time
+	Node     string
+	Session  core.ID
+	User     string
+	Reason   string
+	Messages uint32
+}
+
 func (*Message) event()  {}
 func (*Session) event()  {}
 func (*Decision) event() {}
 func (*Action) event()   {}
+func (*Delivery) event() {}
+func (*Drop) event()     {}

@@ -60,6 +60,10 @@ func (q *queue) addLocked(e Event, size int64) {
 		q.waiting.Decisions = append(q.waiting.Decisions, e)
 	case *Action:
 		q.waiting.Actions = append(q.waiting.Actions, e)
+	case *Delivery:
+		q.waiting.Deliveries = append(q.waiting.Deliveries, e)
+	case *Drop:
+		q.waiting.Drops = append(q.waiting.Drops, e)
 	}
 	q.count++
 	q.events++
@@ -135,6 +139,8 @@ func (b *Batch) split(n int) (head Batch) {
 	b.Sessions, head.Sessions = cut(b.Sessions, &n)
 	b.Decisions, head.Decisions = cut(b.Decisions, &n)
 	b.Actions, head.Actions = cut(b.Actions, &n)
+	b.Deliveries, head.Deliveries = cut(b.Deliveries, &n)
+	b.Drops, head.Drops = cut(b.Drops, &n)
 	return head
 }
 
@@ -150,5 +156,10 @@ func (b *Batch) empty() Batch {
 	clear(b.Sessions)
 	clear(b.Decisions)
 	clear(b.Actions)
-	return Batch{Messages: b.Messages[:0], Sessions: b.Sessions[:0], Decisions: b.Decisions[:0], Actions: b.Actions[:0]}
+	clear(b.Deliveries)
+	clear(b.Drops)
+	return Batch{
+		Messages: b.Messages[:0], Sessions: b.Sessions[:0], Decisions: b.Decisions[:0], Actions: b.Actions[:0],
+		Deliveries: b.Deliveries[:0], Drops: b.Drops[:0],
+	}
 }

@@ -48,7 +48,7 @@ const (
 // absorbs and the same batch is tried again; when the queue is full, new events are dropped and counted. Producers never wait
 // for the store and never hear of its troubles.
 type Recorder struct {
-	sink    Sink // nil: recording is off.
+	sink    Writer // nil: recording is off.
 	options Options
 	life    string // Begins the names of its batches, and of no other recorder's.
 	queue   *queue
@@ -68,7 +68,7 @@ type Recorder struct {
 }
 
 // New returns a recorder, which only gathers until Run runs. Without a sink (nil) recording is off: Record does nothing.
-func New(sink Sink, options Options) *Recorder {
+func New(sink Writer, options Options) *Recorder {
 	options = options.withDefaults()
 	return &Recorder{
 		sink:    sink,
@@ -79,7 +79,7 @@ func New(sink Sink, options Options) *Recorder {
 	}
 }
 
-// Record notes an event: a non-nil *Message, *Session, *Decision or *Action, which nobody writes to any more. It never waits
+// Record notes an event, a non-nil pointer, which nobody writes to any more. It never waits
 // for the store, and may be called by any goroutine, also before Run and after it (then the event is dropped and counted).
 func (r *Recorder) Record(e Event) {
 	if r.sink != nil {

@@ -2,7 +2,7 @@ package audit
 
 import "context"
 
-// Redactor sees every event before it is stored, and says what is stored of it.
+// Redactor sees every event before it is stored, and says what is stored of it; but no Delivery and no Drop, which only count.
 type Redactor interface {
 	// Redact returns what is stored instead of the event: the event itself, a changed copy of the same type, or nil for nothing. It must not
 	// write to the event, whose content others share. The recorder's own goroutine calls it, for one event after the other; when ctx
