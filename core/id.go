@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
@@ -63,6 +64,9 @@ func (id ID) String() string {
 
 // IsZero reports whether id is the zero ID, "none".
 func (id ID) IsZero() bool { return id == ID{} }
+
+// Compare orders identifiers as their texts are ordered, and so by the time they were made.
+func (id ID) Compare(other ID) int { return bytes.Compare(id[:], other[:]) }
 
 // Time returns the moment the identifier was made, to the millisecond.
 func (id ID) Time() time.Time {

@@ -70,21 +70,37 @@ type Namespace struct {
 	SlowConsumer  SlowPolicy
 	Binary        bool // Publications may be anything; otherwise they are JSON.
 	AuditPayload  bool
+	Reserved      bool // Only the server itself publishes: no client, plugin or caller of the server API does, and no plugin says how.
 }
 
 // defaultName is the namespace of channels without a colon.
 const defaultName = "default"
 
+// SystemSessions is the channel in which the server tells of every session that opens or closes. It belongs to the namespace
+// $system, which no configuration can change: who has a grant may subscribe, nobody may publish, and nothing is kept.
+const SystemSessions = "$system:sessions"
+
+const systemName = "$system"
+
+// System returns the namespace of SystemSessions.
+func System() *Namespace {
+	return &Namespace{Name: systemName, Subscribe: Granted, Publish: Nobody, SlowConsumer: DropOldest, Reserved: true}
+}
+
 // Namespaces finds the namespace of a channel. It is immutable and safe for concurrent use.
 type Namespaces struct {
 	maxLength int // Of a channel name, in bytes.
 	byName    map[string]*Namespace
+	system    *Namespace
 }
 
 // New turns checked configuration into namespaces. maxLength bounds channel names, in bytes.
 func New(namespaces map[string]config.Namespace, maxLength int) (*Namespaces, error) {
-	n := &Namespaces{maxLength: maxLength, byName: make(map[string]*Namespace, len(namespaces))}
+	n := &Namespaces{maxLength: maxLength, byName: make(map[string]*Namespace, len(namespaces)), system: System()}
 	for name, c := range namespaces {
+		if strings.HasPrefix(name, "$") {
+			return nil, fmt.Errorf("namespace %q: names that begin with $ are reserved for the server", name)
+		}
 		subscribe, ok1 := ParseRule(c.Subscribe)
 		publish, ok2 := ParseRule(c.Publish)
 		slow, ok3 := ParseSlowPolicy(c.SlowConsumer)
@@ -111,7 +127,8 @@ func NamespaceOf(channel string) string {
 }
 
 // Resolve checks a channel name and finds its namespace: what stands before the first colon, or the namespace "default" when there
-// is none. A bad name is error 107, an unknown namespace error 102. Names that begin with $ are kept for the server.
+// is none. A bad name is error 107, an unknown namespace error 102. Names that begin with $ are reserved for the server, which has
+// the one channel SystemSessions.
 func (n *Namespaces) Resolve(channel string) (*Namespace, *core.Error) {
 	if channel == "" || len(channel) > n.maxLength {
 		return nil, core.ErrBadRequest.Saying(fmt.Sprintf("a channel name has 1 to %d bytes", n.maxLength))
@@ -124,6 +141,9 @@ func (n *Namespaces) Resolve(channel string) (*Namespace, *core.Error) {
 		name = defaultName
 	} else if rest == "" {
 		return nil, core.ErrBadRequest.Saying("a channel name has something behind its namespace")
+	}
+	if channel == SystemSessions {
+		return n.system, nil
 	}
 	ns := n.byName[name]
 	if ns == nil || channel[0] == '$' {

@@ -41,6 +41,7 @@ func TestResolve(t *testing.T) {
 		"größer 日本語 🎉":                  "default",
 		"chat:$x":                       "chat",
 		"a$":                            "default",
+		channel.SystemSessions:          "$system",
 		"\u200f\ufeff":                  "default",
 		strings.Repeat("x", 40):         "default",
 		strings.Repeat("é", 20):         "default",
@@ -84,6 +85,8 @@ func TestResolveRefuses(t *testing.T) {
 		"no default namespace":    {closed, "a", core.ErrUnknownChannel, "unknown channel"},
 		"reserved":                {open, "$a", core.ErrUnknownChannel, "unknown channel"},
 		"reserved namespace":      {open, "$chat:a", core.ErrUnknownChannel, "unknown channel"},
+		"reserved, unknown":       {open, "$system:other", core.ErrUnknownChannel, "unknown channel"},
+		"reserved, only began":    {open, "$system:", core.ErrBadRequest, "bad request: a channel name has something behind its namespace"},
 		"bad and reserved":        {open, "$\x00", core.ErrBadRequest, form},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -207,5 +210,15 @@ func BenchmarkResolve(b *testing.B) {
 		if _, err := n.Resolve("chat:room-12345"); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+func TestReservedNamespace(t *testing.T) {
+	if _, err := channel.New(map[string]config.Namespace{"$mine": config.DefaultNamespace()}, 40); err == nil {
+		t.Error("a namespace with a reserved name was taken")
+	}
+	ns, bad := namespaces(t, 40, "default").Resolve(channel.SystemSessions)
+	if bad != nil || ns.Subscribe != channel.Granted || ns.Publish != channel.Nobody || !ns.Reserved || ns.HistorySize != 0 || ns.Presence {
+		t.Errorf("the system namespace is %+v: %v", ns, bad)
 	}
 }

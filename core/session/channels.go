@@ -85,6 +85,9 @@ func (c *Channels) Resolve(name string) (*channel.Namespace, *core.Error) {
 	if bad != nil {
 		return nil, bad // Strangers' nonsense is not worth a place.
 	}
+	if ns.Reserved {
+		return ns, nil
+	}
 	event := &hooks.Channel{Channel: name, Namespace: ns.Name, Options: optionsOf(ns)}
 	answer := c.hooks.Channel(context.Background(), event)
 	k = &knownChannel{name: name, until: time.Now().Add(channelsFor)}

@@ -38,6 +38,7 @@ func (s *Session) connect(cmd *protocol.Command) error {
 	s.connectedAt.Store(now.UnixNano())
 	s.state = connected
 	s.recordOpened()
+	s.announceOpened()
 	s.node.Metrics.SessionsOpened.WithLabelValues(s.peer.Transport, s.format.String()).Inc()
 
 	result := &protocol.ConnectResult{

@@ -3,6 +3,7 @@ package session
 import (
 	"log/slog"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/zenconn/server/audit"
@@ -31,8 +32,9 @@ type Recorder interface {
 
 // Node is what all sessions of one worker share. All fields are set before the first session opens and not changed.
 type Node struct {
-	Name  string // The node's name, in the audit.
-	Epoch uint64 // Unix seconds of the node's start.
+	Name   string // The node's name, in the audit.
+	Epoch  uint64 // Unix seconds of the node's start.
+	Worker uint16 // The number of a worker among those of its agent; 0: it is none.
 
 	Client     config.Client
 	Auth       config.Auth
@@ -44,12 +46,14 @@ type Node struct {
 	Hooks      *hooks.Chain
 	Notices    *Notices
 	Recorder   Recorder
+	Announcer  Announcer // nil: nobody wants to know.
 	Metrics    *metrics.Metrics
 	Registry   *Registry
 	Wheel      *Wheel
 	Log        *slog.Logger
 
-	failed failures // Of commands, for the log.
+	failed      failures // Of commands, for the log.
+	incarnation atomic.Uint32
 }
 
 // Peer is what the transport knows about the other end.

@@ -54,7 +54,7 @@ type outgoing struct {
 // Faults of the owner's plugin; the client only learns that something went wrong.
 var (
 	errPluginData    = errors.New("a plugin turned the data of a publication into something that is not JSON")
-	errPluginChannel = errors.New("a plugin redirected a publication to a channel that does not exist")
+	errPluginChannel = errors.New("a plugin redirected a publication to a channel that does not exist or is not for it")
 )
 
 // mayPublish decides about a publication, by the namespace's rule or a grant, and by the plugins, which may also change it and where it
@@ -101,6 +101,9 @@ func (s *Session) modify(out *outgoing, event *hooks.Publish) error {
 		ns, bad := s.node.Namespaces.Resolve(event.Redirect)
 		if bad != nil {
 			return fmt.Errorf("%w: %.100q: %s", errPluginChannel, event.Redirect, bad.Message) // Not wrapped: not for the client.
+		}
+		if ns.Reserved {
+			return fmt.Errorf("%w: %.100q: only the server itself publishes there", errPluginChannel, event.Redirect)
 		}
 		pub.Channel, out.ns, out.excludeSender = event.Redirect, ns, ns.ExcludeSender
 	}

@@ -51,6 +51,12 @@ func (s *Server) find(t Target) ([]*Session, error) {
 	}), nil
 }
 
+// Keeps reports whether the target is one session that is kept here, and so nowhere else.
+func (s *Server) Keeps(t Target) bool {
+	id, err := core.ParseID(t.Client)
+	return err == nil && s.node.Registry.find(id) != nil
+}
+
 // each does something to all sessions of a target, until ctx ends, and returns what went wrong first. Sessions that end meanwhile are
 // no error.
 func (s *Server) each(ctx context.Context, t Target, do func(*Session) error) error {

@@ -36,6 +36,8 @@ func (s *Server) Publish(ctx context.Context, o Outgoing) (core.Position, error)
 	switch {
 	case bad != nil:
 		return core.Position{}, bad
+	case ns.Reserved:
+		return core.Position{}, core.ErrPermissionDenied.Saying("only the server itself publishes in this channel")
 	case len(o.Data) == 0:
 		return core.Position{}, core.ErrBadRequest.Saying("data is empty")
 	case !ns.Binary && !protocol.ValidJSON(o.Data):

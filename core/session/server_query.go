@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -67,8 +68,19 @@ func (s *Server) RemoveHistory(ctx context.Context, name string) error {
 	return s.node.History.Remove(ctx, name)
 }
 
-// Channels returns how many members each channel has. match says which channels; nil: all.
-func (s *Server) Channels(_ context.Context, match func(name string) bool) (map[string]int, error) {
+// LocalPresence returns who is in a channel on this node, in no order.
+func (s *Server) LocalPresence(name string) []core.ClientInfo { return s.node.Presence.Local(name) }
+
+// LocalCount counts who is in a channel on this node.
+func (s *Server) LocalCount(name string) presence.Count { return s.node.Presence.LocalCount(name) }
+
+// Channels returns how many members each channel has whose whole name matches a pattern, in which * stands for any run of characters
+// and ? for one; empty: all.
+func (s *Server) Channels(_ context.Context, pattern string) (map[string]int, error) {
+	match, err := glob(pattern)
+	if err != nil {
+		return nil, err
+	}
 	channels := make(map[string]int)
 	for name, members := range s.node.Hub.Channels() {
 		if match == nil || match(name) {
@@ -76,6 +88,25 @@ func (s *Server) Channels(_ context.Context, match func(name string) bool) (map[
 		}
 	}
 	return channels, nil
+}
+
+// maxPattern bounds a pattern, in bytes. Channel names are not longer.
+const maxPattern = 255
+
+// glob makes a matcher of whole names; nil matches all.
+func glob(pattern string) (func(string) bool, error) {
+	if pattern == "" {
+		return nil, nil
+	}
+	if len(pattern) > maxPattern {
+		return nil, core.ErrBadRequest.Saying(fmt.Sprintf("a pattern has at most %d bytes", maxPattern))
+	}
+	quoted := strings.NewReplacer(`\*`, `.*`, `\?`, `.`).Replace(regexp.QuoteMeta(pattern))
+	re, err := regexp.Compile(`(?s)\A` + quoted + `\z`)
+	if err != nil {
+		return nil, core.ErrBadRequest.Saying("the pattern cannot be used")
+	}
+	return re.MatchString, nil
 }
 
 // NodeInfo describes one node.
@@ -88,6 +119,15 @@ type NodeInfo struct {
 	Users         int
 	Channels      int
 	Subscriptions int
+
+	// Of nodes in a cluster, else empty.
+	Kind        string  // "agent" or "worker".
+	Agent       string  // Name of the agent that supervises it.
+	State       string  // "starting", "ready" or "draining".
+	MessagesIn  float64 // Commands of clients, per second.
+	MessagesOut float64 // Publications queued for clients, per second.
+	Memory      int64   // Resident bytes.
+	Problem     string  // A sentence for the operator.
 }
 
 // Nodes describes the nodes.
@@ -107,14 +147,14 @@ type Page struct {
 	Limit int    // Most entries.
 }
 
-// cut sorts a list by its keys and returns the page of it.
-func cut[T any](list []T, key func(T) string, p Page) []T {
+// Cut sorts a list by its keys and returns the page of it.
+func Cut[T any](list []T, key func(T) string, p Page) []T {
 	slices.SortFunc(list, func(a, b T) int { return strings.Compare(key(a), key(b)) })
 	from, found := slices.BinarySearchFunc(list, p.After, func(e T, after string) int { return strings.Compare(key(e), after) })
 	if found {
 		from++
 	}
-	return list[from:min(from+p.Limit, len(list))]
+	return list[from:min(from+max(p.Limit, 0), len(list))]
 }
 
 // Traffic is what went to and from clients.
@@ -159,7 +199,7 @@ func (s *Server) Users(_ context.Context, p Page) ([]UserInfo, error) {
 	for _, u := range byName {
 		users = append(users, *u)
 	}
-	return cut(users, func(u UserInfo) string { return u.User }, p), nil
+	return Cut(users, func(u UserInfo) string { return u.User }, p), nil
 }
 
 // connected goes over the sessions that have completed their connect command.
@@ -217,7 +257,7 @@ func (s *Server) Sessions(_ context.Context, user, name string, p Page) ([]Info,
 			infos = append(infos, one.describe())
 		}
 	}
-	return cut(infos, func(i Info) string { return i.ID }, p), nil
+	return Cut(infos, func(i Info) string { return i.ID }, p), nil
 }
 
 // describe may be called from anywhere once the session is connected.

@@ -161,6 +161,7 @@ func (s *Session) End(d core.Disconnect, byClient bool) {
 		s.node.Metrics.Closed(uint16(d.Code))
 	}
 	s.recordClosed(d)
+	s.announceClosed(d)
 	if s.connectedAt.Load() != 0 {
 		s.node.Notices.disconnected(s, d)
 	}
@@ -170,16 +171,17 @@ func (s *Session) recordOpened() { s.node.Recorder.Record(s.record()) }
 
 func (s *Session) recordClosed(d core.Disconnect) {
 	e := s.record()
-	e.DisconnectedAt, e.CloseCode, e.CloseReason, e.Version = time.Now(), uint16(d.Code), d.Reason, 2
+	e.DisconnectedAt, e.CloseCode, e.CloseReason, e.Version = time.Now(), uint16(d.Code), d.Reason, audit.VersionClosed(s.node.Incarnation())
 	s.node.Recorder.Record(e)
 }
 
 func (s *Session) record() *audit.Session {
 	frames, bytes := s.queue.Sent()
 	return &audit.Session{
-		ConnectedAt: s.openedAt, Session: s.id, Node: s.node.Name, NodeEpoch: s.node.Epoch, User: s.client.User,
+		ConnectedAt: s.openedAt, Session: s.id, Node: s.node.Name, NodeEpoch: s.node.Epoch, Worker: s.node.Worker, User: s.client.User,
 		Transport: s.peer.Transport, Protocol: s.format.String(), RemoteAddr: s.peer.RemoteAddr, UserAgent: s.peer.UserAgent,
-		MessagesIn: s.messagesIn.Load(), MessagesOut: frames, BytesIn: s.bytesIn.Load(), BytesOut: bytes, Version: 1,
+		MessagesIn: s.messagesIn.Load(), MessagesOut: frames, BytesIn: s.bytesIn.Load(), BytesOut: bytes,
+		Version: audit.VersionOpen(s.node.Incarnation()),
 	}
 }
 

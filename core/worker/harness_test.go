@@ -47,7 +47,7 @@ func (r *recorded) closed(code uint16) *audit.Session {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, e := range r.events {
-		if s, ok := e.(*audit.Session); ok && s.Version == 2 && s.CloseCode == code {
+		if s, ok := e.(*audit.Session); ok && !s.DisconnectedAt.IsZero() && s.CloseCode == code {
 			return s
 		}
 	}
