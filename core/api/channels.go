@@ -3,9 +3,6 @@ package api
 import (
 	"context"
 	"encoding/json"
-	"fmt"
-	"regexp"
-	"strings"
 
 	"github.com/zenconn/server/core"
 	"github.com/zenconn/server/core/history"
@@ -134,33 +131,10 @@ type channelInfo struct {
 func (r *channelsRequest) about() (string, any) { return r.Pattern, r }
 
 func (r *channelsRequest) run(ctx context.Context, c *Commands) (any, error) {
-	match, err := glob(r.Pattern)
-	if err != nil {
-		return nil, err
-	}
-	channels, err := c.cluster.Channels(ctx, match)
+	channels, err := c.cluster.Channels(ctx, r.Pattern)
 	result := channelsResult{Channels: make(map[string]channelInfo, len(channels))}
 	for name, members := range channels {
 		result.Channels[name] = channelInfo{members}
 	}
 	return result, err
-}
-
-// maxPattern bounds a pattern, in bytes. Channel names are not longer.
-const maxPattern = 255
-
-// glob makes a matcher of whole names: * stands for any run of characters and ? for one. An empty pattern matches all.
-func glob(pattern string) (func(string) bool, error) {
-	if pattern == "" {
-		return nil, nil
-	}
-	if len(pattern) > maxPattern {
-		return nil, core.ErrBadRequest.Saying(fmt.Sprintf("a pattern has at most %d bytes", maxPattern))
-	}
-	quoted := strings.NewReplacer(`\*`, `.*`, `\?`, `.`).Replace(regexp.QuoteMeta(pattern))
-	re, err := regexp.Compile(`(?s)\A` + quoted + `\z`)
-	if err != nil {
-		return nil, core.ErrBadRequest.Saying("the pattern cannot be used")
-	}
-	return re.MatchString, nil
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // Cluster is what the server API acts upon: all sessions and channels, in whichever process they are kept. A session.Server is the
-// Cluster of a server that is one process.
+// Cluster of a server that is one process, and cluster.Calls that of many.
 //
 // All methods may be called concurrently, keep the deadline of ctx, and return when what they do has been done. An error that is a
 // *core.Error is told to the caller; any other is a fault, of which only the log tells. Byte slices given are not used by the caller
@@ -29,10 +29,10 @@ type Cluster interface {
 	PresenceStats(ctx context.Context, channel string) (presence.Stats, error)
 	History(ctx context.Context, channel string, q history.Query) ([]*core.Publication, core.Position, error)
 	RemoveHistory(ctx context.Context, channel string) error
-	Channels(ctx context.Context, match func(name string) bool) (map[string]int, error)
+	Channels(ctx context.Context, pattern string) (map[string]int, error)
 
 	Nodes(ctx context.Context) ([]session.NodeInfo, error)
 	Users(ctx context.Context, p session.Page) ([]session.UserInfo, error)
 	Online(ctx context.Context, users []string) (sessions map[string]int, err error)
-	Sessions(ctx context.Context, user, channel string, p session.Page) ([]session.Info, error)
+	Sessions(ctx context.Context, f session.Filter, p session.Page) ([]session.Info, error)
 }

@@ -24,6 +24,19 @@ type node struct {
 	NumSubs     int    `json:"num_subs"`
 	NumChannels int    `json:"num_channels"`
 	Uptime      int    `json:"uptime"` // Seconds.
+
+	// Of nodes in a cluster.
+	Kind        string   `json:"kind,omitempty"`
+	Agent       string   `json:"agent,omitempty"` // Name of the one that supervises it.
+	State       string   `json:"state,omitempty"`
+	MessagesIn  float64  `json:"messages_in,omitempty"`  // Per second.
+	MessagesOut float64  `json:"messages_out,omitempty"` // Per second.
+	Process     *process `json:"process,omitempty"`
+	Problem     string   `json:"problem,omitempty"`
+}
+
+type process struct {
+	RSS int64 `json:"rss"` // Bytes.
 }
 
 func (r *infoRequest) about() (string, any) { return "", nil }
@@ -34,7 +47,11 @@ func (r *infoRequest) run(ctx context.Context, c *Commands) (any, error) {
 	for i, n := range infos {
 		result.Nodes[i] = node{
 			UID: n.UID, Name: n.Name, Version: n.Version, NumClients: n.Sessions, NumUsers: n.Users, NumSubs: n.Subscriptions,
-			NumChannels: n.Channels, Uptime: int(n.Uptime / time.Second),
+			NumChannels: n.Channels, Uptime: int(n.Uptime / time.Second), Kind: n.Kind, Agent: n.Agent, State: n.State,
+			MessagesIn: n.MessagesIn, MessagesOut: n.MessagesOut, Problem: n.Problem,
+		}
+		if n.Memory > 0 {
+			result.Nodes[i].Process = &process{RSS: n.Memory}
 		}
 	}
 	return result, err
@@ -87,7 +104,7 @@ type usersRequest struct {
 type usersResult struct {
 	Users       []user `json:"users"`
 	Next        string `json:"next,omitempty"` // For after.
-	NumUsers    int    `json:"num_users"`      // In all.
+	NumUsers    int    `json:"num_users"`      // In all; who has sessions on several nodes counts once for each.
 	NumSessions int    `json:"num_sessions"`   // In all, with anonymous ones.
 }
 
@@ -164,8 +181,10 @@ func (r *userStatusRequest) run(ctx context.Context, c *Commands) (any, error) {
 
 type sessionsRequest struct {
 	page
-	User    string `json:"user,omitempty"`
-	Channel string `json:"channel,omitempty"`
+	User      string `json:"user,omitempty"`
+	Channel   string `json:"channel,omitempty"`
+	Node      string `json:"node,omitempty"`
+	Transport string `json:"transport,omitempty"`
 }
 
 type sessionsResult struct {
@@ -202,7 +221,8 @@ func (r *sessionsRequest) run(ctx context.Context, c *Commands) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	list, err := c.cluster.Sessions(ctx, r.User, r.Channel, p)
+	filter := session.Filter{User: r.User, Channel: r.Channel, Node: r.Node, Transport: r.Transport}
+	list, err := c.cluster.Sessions(ctx, filter, p)
 	result := sessionsResult{Sessions: make([]sessionInfo, len(list)), Next: next(list, p, func(i session.Info) string { return i.ID })}
 	for i, s := range list {
 		result.Sessions[i] = sessionInfo{

@@ -240,20 +240,32 @@ type Info struct {
 	Traffic
 }
 
-// Sessions describes sessions, the oldest first: those of a user, if one is given, that are in a channel, if one is given.
-func (s *Server) Sessions(_ context.Context, user, name string, p Page) ([]Info, error) {
-	if name != "" {
-		if _, bad := s.node.Namespaces.Resolve(name); bad != nil {
+// Filter says which sessions: those that match all fields that are not empty.
+type Filter struct {
+	User      string
+	Channel   string // In which they are.
+	Node      string // Name of the node that keeps them.
+	Transport string
+}
+
+// Sessions describes sessions, the oldest first.
+func (s *Server) Sessions(_ context.Context, f Filter, p Page) ([]Info, error) {
+	if f.Channel != "" {
+		if _, bad := s.node.Namespaces.Resolve(f.Channel); bad != nil {
 			return nil, bad
 		}
 	}
+	if f.Node != "" && f.Node != s.node.Name {
+		return nil, nil
+	}
 	candidates := s.connected()
-	if user != "" {
-		candidates = slices.Values(s.node.Registry.ofUser(user))
+	if f.User != "" {
+		candidates = slices.Values(s.node.Registry.ofUser(f.User))
 	}
 	var infos []Info
 	for one := range candidates {
-		if one.connectedAt.Load() != 0 && (name == "" || one.subscription(name) != nil) {
+		if one.connectedAt.Load() != 0 && (f.Channel == "" || one.subscription(f.Channel) != nil) &&
+			(f.Transport == "" || f.Transport == one.peer.Transport) {
 			infos = append(infos, one.describe())
 		}
 	}
