@@ -12,9 +12,14 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+
 	"github.com/zenconn/server/audit/store"
+	"github.com/zenconn/server/core"
 	"github.com/zenconn/server/core/api"
 	"github.com/zenconn/server/core/bus"
+	"github.com/zenconn/server/core/cluster"
 	"github.com/zenconn/server/core/config"
 	"github.com/zenconn/server/core/node"
 )
@@ -112,7 +117,9 @@ func (a *Agent) open(ctx context.Context, p *parts) error {
 	if sink != nil {
 		p.onClose(sink.Close)
 	}
-	o := node.Options{Config: c, Name: a.name, Version: a.version, Bus: p.bus, Sink: sink, Stdout: a.stdout, Log: a.log}
+	o := node.Options{
+		Config: c, UID: core.NewID(), Name: a.name, Kind: cluster.Agent, Agent: func() string { return "" }, Version: a.version, Bus: p.bus, Sink: sink, Stdout: a.stdout, Log: a.log,
+	}
 	if c.API.Addr == c.Client.Addr {
 		o.Pages = func(pages http.Handler) http.Handler { return sharing(p, pages) }
 	}
@@ -120,11 +127,17 @@ func (a *Agent) open(ctx context.Context, p *parts) error {
 		return err
 	}
 	p.onClose(p.node.Close)
-	p.api = api.Handler(p.node.Gatherer(), checks(p), api.NewCommands(api.Options{
+	p.api = api.Handler(prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return p.node.Gather(a.mine(p)) }), checks(p), api.NewCommands(api.Options{
 		Key: c.API.Key, Insecure: c.API.Insecure, RequestSize: int(c.API.RequestSize), Node: a.name, Cluster: p.node.Server(),
 		Recorder: p.node.Recorder(), Metrics: p.node.Metrics(), Log: a.log,
 	}), a.log)
 	return a.listen(p)
+}
+
+// mine says which processes this agent speaks for.
+func (a *Agent) mine(p *parts) func(cluster.Member) bool {
+	own := p.node.Members()
+	return func(m cluster.Member) bool { return m.Agent == own.UID() }
 }
 
 // checks are what /readyz looks at.

@@ -7,9 +7,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,6 +20,7 @@ import (
 	"github.com/zenconn/server/audit"
 	"github.com/zenconn/server/core"
 	"github.com/zenconn/server/core/bus"
+	"github.com/zenconn/server/core/cluster"
 	"github.com/zenconn/server/core/config"
 	"github.com/zenconn/server/core/history/jetstream"
 	"github.com/zenconn/server/core/metrics"
@@ -30,11 +33,14 @@ import (
 // Options are what a node is made of.
 type Options struct {
 	Config  *config.Config // Checked.
+	UID     core.ID        // Another one after each start.
 	Name    string         // Unique among the nodes of the installation.
-	Version string         // Of the program.
-	Bus     *bus.Bus       // Open; nil: nothing needs it.
-	Sink    audit.Sink     // Where the audit goes; nil: recording is off.
-	Stdout  io.Writer      // For the access log when it goes to no file.
+	Kind    cluster.Kind
+	Agent   func() string // UID of the agent that supervises it; it changes when that one is started again.
+	Version string        // Of the program.
+	Bus     *bus.Bus      // Open; nil: nothing needs it.
+	Sink    audit.Sink    // Where the audit goes; nil: recording is off.
+	Stdout  io.Writer     // For the access log when it goes to no file.
 	Log     *slog.Logger
 	Pages   func(http.Handler) http.Handler // Puts more beside the pages on the clients' listener; nil: nothing.
 }
@@ -50,6 +56,10 @@ type Node struct {
 	chain    *hooks.Chain
 	history  *jetstream.Store // nil: no namespace keeps its history on the bus.
 	worker   *worker.Worker
+	members  *cluster.Members // nil: the process is alone.
+
+	state   atomic.Value // cluster.State
+	numbers numbers
 
 	closers []func() error
 }
@@ -57,6 +67,7 @@ type Node struct {
 // Open makes a node and loads what it needs. An error leaves nothing behind.
 func Open(o Options) (*Node, error) {
 	n := &Node{options: o, log: o.Log, started: time.Now(), registry: prometheus.NewRegistry()}
+	n.state.Store(cluster.Starting)
 	if err := n.open(); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
@@ -95,7 +106,27 @@ func (n *Node) open() error {
 		Config: c, Node: o.Name, Version: o.Version, Started: n.started, Hooks: n.chain, History: durable, Recorder: n.recorder,
 		Metrics: n.metrics, Registry: n.registry, Pages: pages, Wrap: wrap, Log: n.log,
 	})
-	return err
+	if err != nil || o.Bus == nil || o.Bus.Alone() {
+		return err
+	}
+	n.members = cluster.New(cluster.Options{Bus: o.Bus, Self: n.self, Log: n.log, Metrics: n.metrics})
+	return nil
+}
+
+// self describes this process to the others.
+func (n *Node) self() cluster.Member {
+	return cluster.Member{
+		UID: n.options.UID.String(), Name: n.options.Name, Kind: n.options.Kind, Agent: n.options.Agent(), Version: n.options.Version,
+		PID: os.Getpid(), Started: n.started, State: n.state.Load().(cluster.State), Numbers: n.current(), //nolint:forcetypeassert // Nothing else is stored.
+	}
+}
+
+// become tells the others how far this process is in its life.
+func (n *Node) become(s cluster.State) {
+	n.state.Store(s)
+	if n.members != nil {
+		n.members.Hello()
+	}
 }
 
 func (n *Node) onClose(f func() error) { n.closers = append(n.closers, f) }
@@ -120,35 +151,73 @@ func (n *Node) Run(ctx context.Context, clients net.Listener, beside ...func(con
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
 
-	var auditing, kept, served sync.WaitGroup
+	var auditing sync.WaitGroup
 	auditing.Go(func() { n.recorder.Run(recording) })
-	if n.history != nil {
-		kept.Go(func() { n.history.Run(keeping) })
+	keepers := group{stop: stop}
+	for _, keeper := range n.keepers() {
+		keepers.run(keeping, keeper)
 	}
 	n.act("start", nil)
-	services := append([]func(context.Context) error{func(ctx context.Context) error { return n.worker.Run(ctx, clients) }}, beside...)
-	failures := make(chan error, len(services))
-	for _, service := range services {
-		served.Go(func() {
-			failures <- service(serving)
-			stop() // Without one of them there is nothing left to do.
-		})
+	services := group{stop: stop} // Without one of them there is nothing left to do.
+	services.run(serving, func(ctx context.Context) error { return n.worker.Run(ctx, clients) })
+	for _, service := range beside {
+		services.run(serving, service)
 	}
+	n.become(cluster.Ready)
 	<-serving.Done()
+	n.become(cluster.Draining)
 	n.log.Info("stopping: clients are told to reconnect elsewhere", "timeout", n.options.Config.Shutdown.Timeout)
-	served.Wait()
+	err := services.wait()
 	stopKeeping()
-	kept.Wait()
-	close(failures)
-	var all []error
-	for err := range failures {
-		all = append(all, err)
-	}
-	err := errors.Join(all...)
+	err = errors.Join(err, keepers.wait())
 	n.act("stop", err)
 	stopRecording()
 	auditing.Wait()
 	return err
+}
+
+// keepers are what clients need, and what therefore outlives them.
+func (n *Node) keepers() (all []func(context.Context) error) {
+	if n.history != nil {
+		all = append(all, func(ctx context.Context) error { n.history.Run(ctx); return nil })
+	}
+	if n.members != nil {
+		all = append(all, n.belong)
+	}
+	return all
+}
+
+// belong takes part in the cluster until ctx ends.
+func (n *Node) belong(ctx context.Context) error {
+	stop, err := n.options.Bus.Handle(metricsSubject(n.options.UID.String()), n.tellMetrics)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	return n.members.Run(ctx)
+}
+
+// group runs functions of which each that ends ends all.
+type group struct {
+	stop    context.CancelFunc
+	running sync.WaitGroup
+	mu      sync.Mutex
+	errs    []error // Guarded by mu.
+}
+
+func (g *group) run(ctx context.Context, f func(context.Context) error) {
+	g.running.Go(func() {
+		defer g.stop()
+		err := f(ctx)
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.errs = append(g.errs, err)
+	})
+}
+
+func (g *group) wait() error {
+	g.running.Wait()
+	return errors.Join(g.errs...)
 }
 
 // act records an act of the server itself.
@@ -166,8 +235,8 @@ func (n *Node) act(action string, err error) {
 // Server returns what the server itself can do to the sessions and channels of this node.
 func (n *Node) Server() *session.Server { return n.worker.Server() }
 
-// Gatherer returns the metrics of this node.
-func (n *Node) Gatherer() prometheus.Gatherer { return n.registry }
+// Members knows the processes on the bus; nil when this one is alone.
+func (n *Node) Members() *cluster.Members { return n.members }
 
 // Registerer takes more metrics.
 func (n *Node) Registerer() prometheus.Registerer { return n.registry }

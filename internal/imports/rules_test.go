@@ -112,7 +112,7 @@ var home = []struct {
 		[]string{"github.com/getkin/kin-openapi/...", "github.com/centrifugal/gocent/..."}, []string{"internal/...", "test/..."},
 		"what serves tests must not get into the product",
 	},
-	{[]string{"github.com/lxzan/gws"}, []string{"core/transport/websocket", "bench", "bench/..."}, "one package wraps the WebSocket engine, so that it can be exchanged"},
+	{[]string{"github.com/lxzan/gws"}, []string{"core/transport/websocket", "bench", "bench/...", "test/..."}, "one package wraps the WebSocket engine, so that it can be exchanged"},
 	{[]string{"github.com/yuin/gopher-lua", "github.com/yuin/gopher-lua/..."}, []string{"hooks/lua"}, "one package wraps Lua"},
 	{[]string{"github.com/tetratelabs/wazero", "github.com/tetratelabs/wazero/..."}, []string{"hooks/wasm"}, "one package wraps the Wasm runtime"},
 	{
