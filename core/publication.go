@@ -21,6 +21,8 @@ type Publication struct {
 	Time    int64 // Unix time in milliseconds.
 
 	ExpireAt int64 // Unix time in seconds from which on the history no longer shows it; 0: as long as the history keeps it.
+
+	Except ID // A session that does not get it while it is live, because it published it itself; zero: none.
 }
 
 // Expired reports whether the history no longer shows the publication at now, in Unix seconds.

@@ -108,6 +108,9 @@ func isUnavailable(err error) bool {
 // errConflict says that somebody else has written in between.
 var errConflict = errors.New("somebody else wrote at the same time")
 
+// errOutrun says that as well, and that we have observed what was written.
+var errOutrun = fmt.Errorf("%w, and is known", errConflict)
+
 // errTooMuch says that the answers to one request were more than the server sends.
 var errTooMuch = errors.New("the history is too large to be read at once")
 

@@ -3,6 +3,7 @@ package jetstream
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"sync"
 	"time"
 
@@ -16,7 +17,7 @@ type head struct {
 	token string
 	turn  chan struct{} // Holds one value while somebody reads or writes the channel's position on the bus.
 
-	mu sync.Mutex // Guards all below, which are written only by who has the turn.
+	mu sync.Mutex // Guards all below, which are written by who has the turn, and by observe.
 	headState
 }
 
@@ -39,10 +40,34 @@ func (h *head) state() headState {
 	return h.headState
 }
 
+// set takes down what was found out or written, unless something later was observed meanwhile.
 func (h *head) set(s headState) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.known && h.last > s.last && h.at.Epoch == s.at.Epoch {
+		return
+	}
 	h.headState = s
+}
+
+// newer says that something was observed after s was known.
+func (h *head) newer(s headState) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.known && h.last > s.last && h.at.Epoch == s.at.Epoch
+}
+
+// observe takes down what somebody wrote, perhaps we ourselves.
+func (h *head) observe(r *record) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case !h.known || r.seq <= h.last && r.at.Epoch == h.at.Epoch:
+	case r.id == "" || r.at.Epoch != h.at.Epoch || r.at.Offset != h.at.Offset+1:
+		h.known = false // A marker, or more than one: read it.
+	default:
+		h.at, h.last, h.open, h.added = r.at, r.seq, true, time.Now()
+	}
 }
 
 // forget makes the next one read the channel again.
@@ -67,6 +92,13 @@ func (sp *space) head(token string) *head {
 	return h
 }
 
+// peek returns what we know about a channel; nil: nothing.
+func (sp *space) peek(token string) *head {
+	sp.mu.Lock()
+	defer sp.mu.Unlock()
+	return sp.heads[token]
+}
+
 // with does something with a channel while nobody else of this process reads or writes its position, and repeats it, with what it
 // knew forgotten, as attempt says.
 func (sp *space) with(ctx context.Context, token string, do func(*head) error) error {
@@ -82,7 +114,7 @@ func (sp *space) with(ctx context.Context, token string, do func(*head) error) e
 	}
 	return sp.attempt(ctx, func(context.Context) error {
 		err := do(h)
-		if err != nil {
+		if err != nil && !errors.Is(err, errOutrun) {
 			h.forget()
 		}
 		return err

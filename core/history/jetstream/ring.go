@@ -15,17 +15,19 @@ import (
 // attemptTimeout is how long one attempt to store waits for its acknowledgement, before the ring is asked whether it succeeded.
 const attemptTimeout = 2 * time.Second
 
-// append stores a publication behind the last. The caller has the channel's turn.
-func (sp *space) append(ctx context.Context, h *head, pub *core.Publication) (core.Position, error) {
+// append stores a publication behind the last. unsure says that an attempt before may have stored it. The caller has the channel's turn.
+func (sp *space) append(ctx context.Context, h *head, pub *core.Publication, unsure bool) (core.Position, error) {
 	s := h.state()
-	if !s.known {
+	if !s.known || unsure {
 		var err error
 		if s, err = sp.load(ctx, h); err != nil {
 			return core.Position{}, err
 		}
 		h.set(s)
-		if done, err := sp.stored(ctx, h, s, pub); done || err != nil {
-			return core.Position{Offset: pub.Offset, Epoch: s.at.Epoch}, err
+		if unsure {
+			if done, err := sp.stored(ctx, h, s, pub); done || err != nil {
+				return core.Position{Offset: pub.Offset, Epoch: s.at.Epoch}, err
+			}
 		}
 	}
 	if !s.open {
@@ -40,6 +42,9 @@ func (sp *space) append(ctx context.Context, h *head, pub *core.Publication) (co
 		return core.Position{}, err
 	}
 	seq, err := sp.store(ctx, m, sp.slots(h.token), s)
+	if errors.Is(err, errConflict) && h.newer(s) {
+		err = errOutrun
+	}
 	if err != nil {
 		return core.Position{}, err
 	}

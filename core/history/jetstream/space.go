@@ -23,6 +23,7 @@ const (
 	retryPause    = 50 * time.Millisecond // Before another attempt when the bus does not answer.
 	metaShare     = 8                     // One part in so many of a namespace's disk is for positions.
 	readers       = 64                    // Readings at a time, so that their answers do not pile up.
+	memory        = 192 << 20             // Bytes for all namespaces in the memory of the embedded bus, which gives out 256 MiB.
 )
 
 // space is one namespace.
@@ -33,7 +34,8 @@ type space struct {
 	limits  history.Limits
 	metaTTL time.Duration
 	disk    int64 // Bytes for both streams; 0: an equal share among spaces.
-	spaces  int64 // How many there are.
+	spaces  int64 // How many there are with this storage.
+	storage natsjs.StorageType
 	ring    string
 	meta    string // Names of the streams.
 	ringTo  string
@@ -84,7 +86,11 @@ func newSpace(name string, n Namespace, spaces int, o Options) *space {
 	sp := &space{
 		name: name, bus: o.Bus, limits: n.Limits, metaTTL: o.MetaTTL, disk: n.Disk, spaces: int64(spaces),
 		ring: prefix + "_h_" + name, meta: prefix + "_m_" + name, ringTo: prefix + ".h." + name + ".", metaTo: prefix + ".m." + name + ".",
-		log: o.Log.With("namespace", name), reading: make(chan struct{}, readers), heads: map[string]*head{},
+		storage: natsjs.FileStorage, log: o.Log.With("namespace", name), reading: make(chan struct{}, readers), heads: map[string]*head{},
+	}
+	if n.Memory { // Other names, because a stream cannot move from the one to the other.
+		sp.storage = natsjs.MemoryStorage
+		sp.ring, sp.meta, sp.ringTo, sp.metaTo = prefix+"_v_"+name, prefix+"_vm_"+name, prefix+".v."+name+".", prefix+".vm."+name+"."
 	}
 	sp.sizes.Store(&[]pastSize{})
 	return sp
@@ -164,12 +170,17 @@ func (sp *space) asUnavailable(err error) error {
 // streams returns what the namespace's streams shall be.
 func (sp *space) streams(sizes []pastSize) []natsjs.StreamConfig {
 	disk := sp.disk
-	if disk == 0 {
+	switch {
+	case sp.storage == natsjs.MemoryStorage && sp.bus.External():
+		disk = 0
+	case sp.storage == natsjs.MemoryStorage:
+		disk = memory / sp.spaces
+	case disk == 0:
 		disk = sp.bus.Disk() / sp.spaces
 	}
 	ring := natsjs.StreamConfig{
 		Name: sp.ring, Subjects: []string{sp.ringTo + "*.*"}, Description: "ZenConn: publications of the namespace " + sp.name,
-		Storage: natsjs.FileStorage, Replicas: sp.bus.Replicas(), AllowDirect: true, MaxMsgsPerSubject: 1, MaxAge: sp.limits.TTL,
+		Storage: sp.storage, Replicas: sp.bus.Replicas(), AllowDirect: true, MaxMsgsPerSubject: 1, MaxAge: sp.limits.TTL,
 		// A full stream takes nothing more instead of silently dropping what other channels promise to keep.
 		Discard: natsjs.DiscardNew, MaxBytes: -1,
 		// Duplicates are found by compare-and-swap. The list that JetStream would keep costs memory for every message.
@@ -178,9 +189,12 @@ func (sp *space) streams(sizes []pastSize) []natsjs.StreamConfig {
 	}
 	meta := natsjs.StreamConfig{
 		Name: sp.meta, Subjects: []string{sp.metaTo + "*"}, Description: "ZenConn: positions of the channels of the namespace " + sp.name,
-		Storage: natsjs.FileStorage, Replicas: sp.bus.Replicas(), AllowDirect: true, MaxMsgsPerSubject: 1, MaxAge: sp.metaTTL + sp.limits.TTL,
+		Storage: sp.storage, Replicas: sp.bus.Replicas(), AllowDirect: true, MaxMsgsPerSubject: 1, MaxAge: sp.metaTTL + sp.limits.TTL,
 		// A flood of names pushes out the oldest positions; who held one is told that he cannot recover.
 		Discard: natsjs.DiscardOld, MaxBytes: -1, Duplicates: 100 * time.Millisecond,
+	}
+	if !sp.bus.Alone() { // Other processes deliver what is stored here, in the order in which it is stored.
+		ring.RePublish = &natsjs.RePublish{Source: sp.ringTo + "*.*", Destination: sp.bus.Prefix() + LiveSubjects + "{{wildcard(1)}}"}
 	}
 	if disk > 0 {
 		meta.MaxBytes = max(disk/metaShare, 64<<10)

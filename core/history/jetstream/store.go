@@ -2,6 +2,7 @@ package jetstream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -18,7 +19,8 @@ import (
 // Namespace says how much of its channels' histories is kept.
 type Namespace struct {
 	Limits history.Limits // Of every channel; what an append asks for does not count.
-	Disk   int64          // Most bytes on disk; 0: an equal share of what the bus has.
+	Memory bool           // The bus keeps it in memory, and forgets it when its last server ends.
+	Disk   int64          // Most bytes on disk; 0: an equal share of what the bus has. It does not count in memory.
 }
 
 // Options are what a Store is made of. Zero durations take the value in brackets.
@@ -42,8 +44,18 @@ func New(o Options) *Store {
 		o.MetaTTL = 24 * time.Hour
 	}
 	s := &Store{of: o.Of, spaces: make(map[string]*space, len(o.Namespaces))}
+	inMemory := 0
+	for _, n := range o.Namespaces {
+		if n.Memory {
+			inMemory++
+		}
+	}
 	for name, n := range o.Namespaces {
-		s.spaces[name] = newSpace(name, n, len(o.Namespaces), o)
+		alike := len(o.Namespaces) - inMemory
+		if n.Memory {
+			alike = inMemory
+		}
+		s.spaces[name] = newSpace(name, n, alike, o)
 	}
 	return s
 }
@@ -102,8 +114,10 @@ func (s *Store) Append(ctx context.Context, channel string, pub *core.Publicatio
 		pub.ID = core.NewID() // An attempt whose acknowledgement was lost is recognized by it.
 	}
 	pub.Offset = 0
+	unsure := false
 	err = sp.with(ctx, token, func(h *head) error {
-		at, err = sp.append(ctx, h, pub)
+		at, err = sp.append(ctx, h, pub, unsure)
+		unsure = unsure || err != nil && !errors.Is(err, errConflict)
 		return err
 	})
 	sp.note(err)

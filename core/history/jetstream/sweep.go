@@ -25,6 +25,8 @@ func (sp *space) run(ctx context.Context) {
 	scanned := false
 	ticker := time.NewTicker(min(sp.limits.TTL/8, sweepLongest))
 	defer ticker.Stop()
+	again := sp.calls.conn.StatusChanged(nats.CONNECTED)
+	defer sp.calls.conn.RemoveStatusListener(again)
 	for {
 		if !scanned {
 			scanned = sp.scan(ctx) == nil
@@ -32,6 +34,9 @@ func (sp *space) run(ctx context.Context) {
 		sp.sweep(ctx, sp.limits.TTL/2)
 		select {
 		case <-ticker.C:
+			continue
+		case <-again:
+			sp.forgetAll()
 			continue
 		case <-ctx.Done():
 		}
@@ -62,6 +67,15 @@ func (sp *space) sweep(ctx context.Context, idle time.Duration) {
 	defer sp.mu.Unlock()
 	if len(all) > 2*len(sp.heads) { // Maps do not shrink by themselves.
 		sp.heads = maps.Clone(sp.heads)
+	}
+}
+
+// forgetAll makes everything be read again: the server may have lost a stream in memory, and count from 1.
+func (sp *space) forgetAll() {
+	sp.mu.Lock()
+	defer sp.mu.Unlock()
+	for _, h := range sp.heads {
+		h.forget()
 	}
 }
 

@@ -22,6 +22,7 @@ const (
 	headerState  = "Zc-State" // Of a position.
 
 	headerExpires = "Zc-Expires" // Of a publication that expires by itself, in Unix seconds.
+	headerExcept  = "Zc-Except"  // Of a publication that a session does not get live: that session's ID.
 )
 
 // The states of a position.
@@ -35,6 +36,7 @@ type record struct {
 	at      core.Position
 	id      string // Of a publication; "": it is none.
 	expires int64  // Of a publication, Unix seconds; 0: not by itself.
+	except  string // Of a publication, the session that does not get it live; "": none.
 	state   string // Of a position.
 	seq     uint64 // Its number in the stream.
 	time    time.Time
@@ -53,6 +55,9 @@ func publicationMessage(subject string, at core.Position, pub *core.Publication)
 	if pub.ExpireAt != 0 {
 		m.Header[headerExpires] = []string{strconv.FormatInt(pub.ExpireAt, 10)}
 	}
+	if !pub.Except.IsZero() {
+		m.Header[headerExcept] = []string{pub.Except.String()}
+	}
 	var err error
 	if m.Data, err = protocol.FromPublication(pub).MarshalVT(); err != nil {
 		return nil, fmt.Errorf("encode a publication: %w", err)
@@ -69,12 +74,13 @@ func (r *record) publication(channel string) (*core.Publication, error) {
 	pub := protocol.ToPublication(channel, &m)
 	pub.Offset, pub.ExpireAt = r.at.Offset, r.expires
 	pub.ID, _ = core.ParseID(r.id) // The zero ID names nothing.
+	pub.Except, _ = core.ParseID(r.except)
 	return pub, nil
 }
 
 // record returns what the headers of a stored message say.
 func headersOf(h nats.Header) (r record, err error) {
-	r = record{id: h.Get(headerID), state: h.Get(headerState)}
+	r = record{id: h.Get(headerID), state: h.Get(headerState), except: h.Get(headerExcept)}
 	r.at.Epoch = h.Get(headerEpoch)
 	if r.at.Offset, err = strconv.ParseUint(h.Get(headerOffset), 10, 64); err != nil || r.at.Epoch == "" {
 		return record{}, errors.New("a stored message has no position: is something else writing to our subjects?")
@@ -87,13 +93,21 @@ func headersOf(h nats.Header) (r record, err error) {
 	return r, nil
 }
 
-// directRecord reads the answer to a direct get.
-func directRecord(m *nats.Msg) (r record, err error) {
+// directHeaders reads the headers of an answer to a direct get, or of what a stream repeats.
+func directHeaders(m *nats.Msg) (r record, err error) {
 	if r, err = headersOf(m.Header); err != nil {
 		return record{}, err
 	}
-	if r.seq, err = strconv.ParseUint(m.Header.Get("Nats-Sequence"), 10, 64); err != nil {
+	if r.seq, err = strconv.ParseUint(m.Header.Get(headerSequence), 10, 64); err != nil {
 		return record{}, fmt.Errorf("the bus answers nonsense: %w", err)
+	}
+	return r, nil
+}
+
+// directRecord reads the answer to a direct get.
+func directRecord(m *nats.Msg) (r record, err error) {
+	if r, err = directHeaders(m); err != nil {
+		return record{}, err
 	}
 	if r.time, err = time.Parse(time.RFC3339Nano, m.Header.Get("Nats-Time-Stamp")); err != nil {
 		return record{}, fmt.Errorf("the bus answers nonsense: %w", err)
