@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -170,6 +169,3 @@ func (m *Members) namesakesLocked() {
 		p.duplicate = lasting(p) && count[p.Name] > 1
 	}
 }
-
-// byName sorts peers, so that logs and errors name them in the same order.
-func byName(a, b *peer) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.UID, b.UID)) }

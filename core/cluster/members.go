@@ -110,14 +110,20 @@ func (m *Members) Find(uid string) (Member, bool) {
 	return Member{}, false
 }
 
-// usable returns the peers that can be asked.
-func (m *Members) usable() []*peer {
+// contact is a member that can be asked, as it was at one moment.
+type contact struct {
+	Member
+	here context.Context // Ends when the member has gone.
+}
+
+// usable returns the other members that can be asked.
+func (m *Members) usable() []contact {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	list := make([]*peer, 0, len(m.peers))
+	list := make([]contact, 0, len(m.peers))
 	for _, p := range m.peers {
 		if !p.Incompatible {
-			list = append(list, p)
+			list = append(list, contact{p.Member, p.here})
 		}
 	}
 	return list

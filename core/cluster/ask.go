@@ -1,0 +1,195 @@
+package cluster
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/zenconn/server/core"
+	"github.com/zenconn/server/core/bus"
+)
+
+const (
+	lookTimeout  = 2 * time.Second        // The longest that looks wait for a member.
+	absentPause  = 100 * time.Millisecond // Between two attempts to reach a member whose connection is gone.
+	absentMost   = 3 * time.Second        // In which it either comes back or is found to have gone.
+	maxNamesTold = 10                     // Members that an error names.
+	tellPause    = 10 * time.Second       // Between two warnings about the same member.
+)
+
+// errLeft says that a member is not there any more.
+var errLeft = errors.New("the member has gone")
+
+// told is what one member answered. err is a *core.Error, or says why there is no answer.
+type told[A any] struct {
+	from contact
+	got  A
+	err  error
+}
+
+// everyone asks some members at once and returns what they said, sorted by their names. Those that have gone are left out.
+func everyone[Q, A any](ctx context.Context, c *Calls, peers []contact, v verb[Q, A], q Q) ([]told[A], error) {
+	if len(peers) == 0 {
+		return nil, nil
+	}
+	with, err := json.Marshal(q)
+	if err != nil {
+		return nil, fmt.Errorf("cluster: %w", err)
+	}
+	body, err := json.Marshal(question{Verb: v.name, With: with})
+	if err != nil {
+		return nil, fmt.Errorf("cluster: %w", err)
+	}
+	slots := c.looking
+	if v.act {
+		slots = c.acting
+	} else {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, lookTimeout)
+		defer cancel()
+	}
+	select {
+	case slots <- struct{}{}:
+		defer func() { <-slots }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("cluster: too many calls are under way: %w", ctx.Err())
+	}
+	all := make([]told[A], len(peers))
+	var wg sync.WaitGroup
+	for i, p := range peers {
+		wg.Go(func() {
+			all[i].from = p
+			all[i].got, all[i].err = ask(ctx, c, p, v, body)
+		})
+	}
+	wg.Wait()
+	all = slices.DeleteFunc(all, func(t told[A]) bool { return errors.Is(t.err, errLeft) })
+	slices.SortFunc(all, func(a, b told[A]) int { return cmp.Or(cmp.Compare(a.from.Name, b.from.Name), cmp.Compare(a.from.UID, b.from.UID)) })
+	return all, nil
+}
+
+// ask asks one member. For an act it tries again when the member's connection is gone, until that is back or the member has been found
+// to have gone: else an act might miss the sessions of a member that was cut off for a moment.
+func ask[Q, A any](ctx context.Context, c *Calls, p contact, v verb[Q, A], body []byte) (got A, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(p.here, cancel)()
+	class := lookSubject
+	if v.act {
+		class = actSubject
+	}
+	subject := "node." + p.UID
+	for absent := time.Duration(0); ; absent += absentPause {
+		var message []byte
+		if message, err = c.bus.Request(ctx, subject+class, body); err == nil {
+			if message, err = unpack(message, func(request []byte) ([]byte, error) {
+				return c.bus.Request(ctx, subject+partSubject, request)
+			}); err == nil {
+				got, err = readAnswer[A](message)
+			}
+			return got, err
+		}
+		nobody := errors.Is(err, bus.ErrNobody)
+		switch {
+		case p.here.Err() != nil, nobody && !v.act:
+			return got, errLeft
+		case !nobody, absent >= absentMost:
+			return got, err
+		}
+		select {
+		case <-time.After(absentPause):
+		case <-ctx.Done(): // The next attempt fails, and tells why.
+		}
+	}
+}
+
+// look asks all other members to look and hands each answer to take, which may refuse it. What does not come is counted.
+func look[Q, A any](ctx context.Context, c *Calls, peers []contact, v verb[Q, A], q Q, take func(A) error) (missing []string, err error) {
+	all, err := everyone(ctx, c, peers, v, q)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range all {
+		if t.err == nil {
+			t.err = take(t.got)
+		}
+		refused, ok := errors.AsType[*core.Error](t.err)
+		switch {
+		case t.err == nil:
+		case ok:
+			err = cmp.Or(err, error(refused))
+		default:
+			c.unanswered(v.name, t.from, t.err)
+			missing = append(missing, t.from.Name)
+		}
+	}
+	return missing, err
+}
+
+// act has this process and all other members do something, and returns what each answered.
+func act[Q, A any](ctx context.Context, c *Calls, v verb[Q, A], keeps bool, q Q) ([]A, error) {
+	var peers []contact
+	if !keeps {
+		peers = c.members.usable()
+	}
+	var all []told[A]
+	var asked error
+	var wg sync.WaitGroup
+	wg.Go(func() { all, asked = everyone(ctx, c, peers, v, q) })
+	got, err := v.do(ctx, c.local, q)
+	wg.Wait()
+	done := []A{got}
+	if err == nil {
+		err = asked
+	}
+	var missing []string
+	var cause error
+	for _, t := range all {
+		refused, ok := errors.AsType[*core.Error](t.err)
+		switch {
+		case t.err == nil:
+			done = append(done, t.got)
+		case ok && err == nil:
+			err = refused
+		case !ok:
+			c.unanswered(v.name, t.from, t.err)
+			missing, cause = append(missing, t.from.Name), t.err
+		}
+	}
+	if len(missing) > 0 && err == nil {
+		err = notAnswered(missing, cause)
+	}
+	return done, err
+}
+
+// notAnswered is what the caller of an act is told.
+func notAnswered(missing []string, cause error) error {
+	names := strings.Join(missing[:min(len(missing), maxNamesTold)], ", ")
+	if more := len(missing) - maxNamesTold; more > 0 {
+		names += fmt.Sprintf(" and %d more", more)
+	}
+	return core.ErrInternal.Saying("did not answer in time, or failed (the other nodes have done it): " + names).Because(cause)
+}
+
+// unanswered counts and tells that a member did not answer; it is told once in a while for each member.
+func (c *Calls) unanswered(call string, p contact, err error) {
+	c.metrics.ClusterUnanswered.WithLabelValues(call).Inc()
+	c.mu.Lock()
+	now := time.Now()
+	maps.DeleteFunc(c.told, func(_ string, at time.Time) bool { return now.Sub(at) >= tellPause })
+	_, told := c.told[p.UID]
+	if !told {
+		c.told[p.UID] = now
+	}
+	c.mu.Unlock()
+	if !told {
+		c.log.Warn("a process did not answer", "call", call, "name", p.Name, "uid", p.UID, "error", err)
+	}
+}
