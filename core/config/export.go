@@ -36,10 +36,11 @@ func (e *exported) section(tree map[string]any, path string, section, defaults r
 		case isNamed(f.typ):
 			entries := map[string]any{}
 			tree[f.name] = entries
-			for name, entry := range value.Interface().(map[string]Namespace) {
+			named := value.Interface().(map[string]Namespace)
+			for _, name := range sortedNames(named) { // The same configuration is always written as the same bytes.
 				sub := map[string]any{}
 				entries[name] = sub
-				e.section(sub, join(key, name), reflect.ValueOf(entry), reflect.ValueOf(DefaultNamespace()))
+				e.section(sub, join(key, name), reflect.ValueOf(named[name]), reflect.ValueOf(DefaultNamespace()))
 			}
 		default:
 			tree[f.name] = plain(value)

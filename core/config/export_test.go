@@ -161,7 +161,7 @@ func TestInherited(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, ok, err := config.ReadInherited([]string{"HOME=/", variable})
-	if err != nil || !ok || got != want {
+	if err != nil || !ok || !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, %v, %v", got, ok, err)
 	}
 	if got, ok, err := config.ReadInherited([]string{"ZENCONN_WORKERS=3"}); ok || err != nil {
@@ -181,6 +181,16 @@ func TestWorkersReachTheEmbeddedBus(t *testing.T) {
 	} {
 		if got := load(t, sources(t, [][2]string{{"a.yaml", yaml}}, nil, nil)).Config.Bus.Listen; got != want {
 			t.Errorf("%s: bus.listen is %q, want %q", yaml, got, want)
+		}
+	}
+}
+
+func TestNodeName(t *testing.T) {
+	for _, test := range []struct{ name, host, want string }{
+		{"a", "b", "a"}, {"", "b.example.com", "b.example.com"}, {"", "", "zenconn"}, {"", "Ännes PC", "zenconn"}, {"", strings.Repeat("x", 101), "zenconn"},
+	} {
+		if got := (config.Agent{Name: test.name}).NodeName(test.host); got != test.want || !config.ValidNodeName(got) {
+			t.Errorf("name %q on the host %q is %q, want %q", test.name, test.host, got, test.want)
 		}
 	}
 }

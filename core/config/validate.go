@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/url"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -228,20 +227,13 @@ const maxWorkers = 256
 func (v *validator) agent(c *Config) {
 	a := &c.Agent
 	v.require(a.Workers >= 0 && a.Workers <= maxWorkers, fmt.Sprintf("want 0 to %d, not %d", maxWorkers, a.Workers), "agent.workers")
-	v.require(a.Name == "" || ValidNodeName(a.Name), fmt.Sprintf("%q cannot be the name of a node: want 1 to %d letters, digits, dots, - and _",
-		a.Name, maxNodeName), "agent.name")
+	v.require(a.Name == "" || len(a.Name) <= maxAgentName && ValidNodeName(a.Name),
+		fmt.Sprintf("%q cannot be the name of a node: want 1 to %d letters, digits, dots, - and _", a.Name, maxAgentName), "agent.name")
 	v.require(a.DrainWindow >= 0 && a.DrainWindow <= time.Hour, fmt.Sprintf("want 0 to 1h, not %s", durationText(a.DrainWindow)), "agent.drain_window")
 	v.require(a.Workers <= 0 || c.API.Addr == "" || c.API.Addr != c.Client.Addr,
 		"with agent.workers the client listener belongs to the workers, and the API to the agent: want another address than client.addr, or none",
 		"api.addr", "client.addr", "agent.workers")
 }
-
-const maxNodeName = 100 // Bytes.
-
-var nodeName = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
-
-// ValidNodeName reports whether a text can be the name of a node: those of machines can.
-func ValidNodeName(name string) bool { return len(name) <= maxNodeName && nodeName.MatchString(name) }
 
 func (v *validator) bus(b *Bus) {
 	v.require(b.URL == "" || validBusURL(b.URL), "want nats://host:port or tls://host:port, several with commas between them, without user and password: "+
