@@ -151,22 +151,33 @@ type Agent struct {
 
 // Bus connects the processes of an installation and keeps what outlives them.
 type Bus struct {
-	URL             string `koanf:"url" only:"agent" secret:"password" doc:"Servers of an external NATS 2.11 or later with JetStream, such as nats://a:4222,nats://b:4222; tls:// insists on TLS. Empty: an embedded one, in the data directory."`
-	CredentialsFile string `koanf:"credentials_file" only:"agent" doc:"File with the credentials (.creds) for bus.url."`
-	User            string `koanf:"user" only:"agent" doc:"User for bus.url."`
-	Password        string `koanf:"password" only:"agent" secret:"true" doc:"Its password."`
-	Token           string `koanf:"token" only:"agent" secret:"true" doc:"Token for bus.url, instead of a user."`
-	TLS             BusTLS `koanf:"tls" only:"agent"`
-	Replicas        int    `koanf:"replicas" doc:"Copies of everything kept on bus.url: 1, 3 or 5."`
-	Prefix          string `koanf:"prefix" doc:"How all subjects and streams begin. Installations that share a NATS need different ones."`
-	Listen          string `koanf:"listen" only:"agent" doc:"Loopback address where the embedded NATS listens for other processes, such as 127.0.0.1:0 for any free port; empty: it does not. The token is in bus.token in the data directory."`
+	URL             string     `koanf:"url" only:"agent" secret:"password" doc:"Servers of an external NATS 2.11 or later with JetStream, such as nats://a:4222,nats://b:4222; tls:// insists on TLS. Empty: an embedded one, in the data directory."`
+	CredentialsFile string     `koanf:"credentials_file" only:"agent" doc:"File with the credentials (.creds) for bus.url."`
+	User            string     `koanf:"user" only:"agent" doc:"User for bus.url."`
+	Password        string     `koanf:"password" only:"agent" secret:"true" doc:"Its password."`
+	Token           string     `koanf:"token" only:"agent" secret:"true" doc:"Token for bus.url, instead of a user; or the one that others must show on bus.listen, of 16 characters or more. Empty for bus.listen: the one in the file bus.token in the data directory, made at the first start."`
+	TLS             BusTLS     `koanf:"tls" only:"agent"`
+	Replicas        int        `koanf:"replicas" doc:"Copies of everything kept on bus.url, or in a cluster of agents (bus.cluster): 1, 3 or 5."`
+	Prefix          string     `koanf:"prefix" doc:"How all subjects and streams begin. Installations that share a NATS need different ones."`
+	Listen          string     `koanf:"listen" only:"agent" doc:"Address where the embedded NATS listens for other processes, such as 127.0.0.1:0 for any free port; empty: it does not. One that is not loopback needs bus.tls.cert, or bus.listen_insecure."`
+	ListenInsecure  bool       `koanf:"listen_insecure" only:"agent" doc:"Listen on addresses that are not loopback without encryption: whoever can read that network can read every message and the token. Only for networks that encrypt themselves, such as WireGuard."`
+	Cluster         BusCluster `koanf:"cluster" only:"agent"`
 }
 
-// BusTLS is the encryption of the connection to an external bus.
+// BusTLS is the encryption of the bus.
 type BusTLS struct {
-	CA   string `koanf:"ca" doc:"PEM file with the authorities that may have signed the server's certificate; empty: those of the system."`
-	Cert string `koanf:"cert" doc:"PEM file with our certificate, if the server asks for one."`
-	Key  string `koanf:"key" doc:"PEM file with its key."`
+	CA         string `koanf:"ca" doc:"PEM file with the authorities that may have signed the other side's certificate; empty: those of the system."`
+	Cert       string `koanf:"cert" doc:"PEM file with our certificate: shown to bus.url if it asks for one, or by bus.listen and bus.cluster.listen, where it is read again when it changes."`
+	Key        string `koanf:"key" doc:"PEM file with its key."`
+	ServerName string `koanf:"server_name" doc:"Name that the certificate of bus.url must be for, when it is not the one in the URL."`
+}
+
+// BusCluster joins the embedded NATS servers of several agents.
+type BusCluster struct {
+	Listen string `koanf:"listen" doc:"Address where this agent's NATS listens for those of the other agents, such as 10.0.0.1:6222; empty: it is alone. One that is not loopback needs bus.tls, or bus.listen_insecure."`
+	Peers  string `koanf:"peers" doc:"The bus.cluster.listen of all agents, this one too, as nats-route://host:port with commas between them: the same on all. Of three agents one may fail, of five two."`
+	Name   string `koanf:"name" doc:"Name of the cluster, the same on all agents; empty: bus.prefix."`
+	Secret string `koanf:"secret" secret:"true" doc:"What the agents show each other, the same on all; 16 characters or more."`
 }
 
 // Audit is the record of what happened.

@@ -235,39 +235,6 @@ func (v *validator) agent(c *Config) {
 		"api.addr", "client.addr", "agent.workers")
 }
 
-func (v *validator) bus(b *Bus) {
-	v.require(b.URL == "" || validBusURL(b.URL), "want nats://host:port or tls://host:port, several with commas between them, without user and password: "+
-		"those go into bus.user and bus.password", "bus.url")
-	v.require(validName.MatchString(b.Prefix), fmt.Sprintf("%q cannot be a prefix: want letters, digits, - and _", b.Prefix), "bus.prefix")
-	v.require(b.Replicas == 1 || b.Replicas == 3 || b.Replicas == 5, fmt.Sprintf("want 1, 3 or 5, not %d", b.Replicas), "bus.replicas")
-	v.require(b.Replicas == 1 || b.URL != "", "the embedded bus keeps one copy: more need bus.url", "bus.replicas", "bus.url")
-	v.require(b.Listen == "" || validAddr(b.Listen) && loopback(b.Listen),
-		fmt.Sprintf("want a loopback address such as 127.0.0.1:0, not %q: what goes over it is not encrypted", b.Listen), "bus.listen")
-	v.require(b.Listen == "" || b.URL == "", "an external bus (bus.url) leaves nothing to listen for", "bus.listen", "bus.url")
-
-	ways, keys := 0, []string{"bus.credentials_file", "bus.user", "bus.token"}
-	for _, given := range []string{b.CredentialsFile, b.User, b.Token} {
-		if given != "" {
-			ways++
-		}
-	}
-	v.require(ways <= 1, "want one of bus.credentials_file, bus.user and bus.token", keys...)
-	v.require(ways == 0 || b.URL != "", "credentials are for an external bus: set bus.url", append(keys, "bus.url")...)
-	v.require(b.Password == "" || b.User != "", "a password needs bus.user", "bus.password", "bus.user")
-	v.require((b.TLS.Cert == "") == (b.TLS.Key == ""), "a certificate needs its key, and a key its certificate", "bus.tls.cert", "bus.tls.key")
-	v.require(b.TLS == BusTLS{} || b.URL != "", "TLS is for an external bus: set bus.url", "bus.tls.ca", "bus.tls.cert", "bus.url")
-}
-
-func validBusURL(list string) bool {
-	for text := range strings.SplitSeq(list, ",") {
-		u, err := url.Parse(text) // The error would repeat a password.
-		if err != nil || u.Scheme != "nats" && u.Scheme != "tls" || u.Hostname() == "" || u.User != nil || u.Path != "" {
-			return false
-		}
-	}
-	return true
-}
-
 func (v *validator) audit(a *Audit) {
 	if a.Store != "" {
 		v.oneOf("audit.store", a.Store, "sqlite", "clickhouse", "none")
