@@ -87,6 +87,14 @@ func Story() *audit.Batch {
 			},
 			{At: Start.Add(7 * time.Second), ID: ID(31), Node: "node-1", Actor: "ops", ActorKind: "api", Action: "publish", Error: "bad request"},
 		},
+		Deliveries: []*audit.Delivery{
+			{At: Start.Add(2 * time.Second), Message: ID(10), Node: "node-2", Namespace: "chat", Channel: "chat:tea", Deliveries: 5},
+			{At: Start.Add(2 * time.Second), Message: ID(10), Node: "node-3", Namespace: "chat", Channel: "chat:tea", Deliveries: 1, Drops: 1},
+			{At: Start.Add(3 * time.Second), Message: ID(10), Node: "node-2", Namespace: "chat", Channel: "chat:tea", Deliveries: 2, Drops: 3},
+		},
+		Drops: []*audit.Drop{
+			{At: Start.Add(8 * time.Second), Node: "node-2", Session: ID(2), User: "bob", Reason: "oldest", Messages: 17},
+		},
 	}
 }
 

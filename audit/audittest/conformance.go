@@ -54,6 +54,29 @@ var questions = []question{
 			`["2026-11-21 10:00:07.123","0193a5b0-0000-7000-8000-00000000001f","node-1","ops","api","publish","",false,"bad request","::","",0]`,
 		},
 	},
+	{
+		"deliveries add up",
+		"SELECT message, node, namespace, channel, sum(deliveries), sum(drops) FROM audit_deliveries GROUP BY message, node, namespace, channel ORDER BY node",
+		[]string{
+			`["0193a5b0-0000-7000-8000-00000000000a","node-2","chat","chat:tea",7,3]`,
+			`["0193a5b0-0000-7000-8000-00000000000a","node-3","chat","chat:tea",1,1]`,
+		},
+	},
+	{
+		"messages with the deliveries of all nodes",
+		"SELECT id, channel, deliveries, drops, size FROM audit_messages_delivered WHERE user = 'alice' ORDER BY at",
+		[]string{`["0193a5b0-0000-7000-8000-00000000000a","chat:tea",10,4,17]`, `["0193a5b0-0000-7000-8000-00000000000b","bin:x",0,0,3]`},
+	},
+	{
+		"a message with the deliveries of all nodes",
+		"SELECT deliveries FROM audit_messages_delivered WHERE id = '0193a5b0-0000-7000-8000-00000000000a'",
+		[]string{`[10]`},
+	},
+	{
+		"drops",
+		"SELECT at, node, session, user, reason, messages FROM audit_drops",
+		[]string{`["2026-11-21 10:00:08.123","node-2","0193a5b0-0000-7000-8000-000000000002","bob","oldest",17]`},
+	},
 	{"times compare", "SELECT count(*) FROM audit_messages WHERE at >= '2026-11-21 10:00:03' AND at < '2026-11-22'", []string{`[1]`}},
 	{"identifiers compare", "SELECT user FROM audit_sessions WHERE session = '0193a5b0-0000-7000-8000-000000000002'", []string{`["bob"]`}},
 	{"no rows", "SELECT at FROM audit_messages WHERE user = 'nobody'", nil},
@@ -111,6 +134,20 @@ func Test(t *testing.T, open func(t *testing.T) audit.Sink) {
 		write(t, s, &audit.Batch{Token: "b", Messages: Messages(0, 3)})
 		if got := Ask(t, s, "SELECT count(*) FROM audit_messages"); got[0] != "[3]" {
 			t.Errorf("after it and a good batch of 3 there are %s messages", got[0])
+		}
+	})
+	t.Run("A batch that comes again is stored once", func(t *testing.T) {
+		s := opened(t, open)
+		for range 3 {
+			write(t, s, Story())
+		}
+		for query, answer := range map[string]string{
+			"SELECT count(*) FROM audit_messages": "[2]", "SELECT count(*) FROM audit_decisions": "[2]", "SELECT count(*) FROM audit_drops": "[1]",
+			"SELECT sum(deliveries) FROM audit_deliveries": "[8]",
+		} {
+			if got := Ask(t, s, query); !slices.Equal(got, []string{answer}) {
+				t.Errorf("%s: %q, want %s", query, got, answer)
+			}
 		}
 	})
 	t.Run("An ended context ends a write", func(t *testing.T) {

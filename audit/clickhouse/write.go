@@ -23,7 +23,13 @@ func (s *Store) insertAll(ctx context.Context, b *audit.Batch) error {
 	if err := s.insert(ctx, b, len(b.Decisions), decisionsInsert, decisionColumns); err != nil {
 		return err
 	}
-	return s.insert(ctx, b, len(b.Actions), actionsInsert, actionColumns)
+	if err := s.insert(ctx, b, len(b.Actions), actionsInsert, actionColumns); err != nil {
+		return err
+	}
+	if err := s.insert(ctx, b, len(b.Deliveries), deliveriesInsert, deliveryColumns); err != nil {
+		return err
+	}
+	return s.insert(ctx, b, len(b.Drops), dropsInsert, dropColumns)
 }
 
 // insert sends one table's rows as one block. Their token makes the server skip them when it has them; materialized views too.
@@ -174,6 +180,31 @@ func actionColumns(in *insert, b *audit.Batch) {
 	add(in, &in.addrs, rows, func(a *audit.Action) netip.Addr { return address(a.RemoteAddr) })
 	add(in, &in.text, rows, func(a *audit.Action) string { return a.Request })
 	add(in, &in.bits32, rows, func(a *audit.Action) uint32 { return microseconds(a.Latency) })
+}
+
+const deliveriesInsert = `INSERT INTO audit_deliveries (at, message, node, namespace, channel, deliveries, drops)`
+
+func deliveryColumns(in *insert, b *audit.Batch) {
+	rows := b.Deliveries
+	add(in, &in.times, rows, func(d *audit.Delivery) time.Time { return stamp(d.At) })
+	add(in, &in.ids, rows, func(d *audit.Delivery) uuid.UUID { return uuid.UUID(d.Message) })
+	add(in, &in.text, rows, func(d *audit.Delivery) string { return d.Node })
+	add(in, &in.text, rows, func(d *audit.Delivery) string { return d.Namespace })
+	add(in, &in.text, rows, func(d *audit.Delivery) string { return d.Channel })
+	add(in, &in.bits64, rows, func(d *audit.Delivery) uint64 { return uint64(d.Deliveries) })
+	add(in, &in.bits64, rows, func(d *audit.Delivery) uint64 { return uint64(d.Drops) })
+}
+
+const dropsInsert = `INSERT INTO audit_drops (at, node, session, user, reason, messages)`
+
+func dropColumns(in *insert, b *audit.Batch) {
+	rows := b.Drops
+	add(in, &in.times, rows, func(d *audit.Drop) time.Time { return stamp(d.At) })
+	add(in, &in.text, rows, func(d *audit.Drop) string { return d.Node })
+	add(in, &in.ids, rows, func(d *audit.Drop) uuid.UUID { return uuid.UUID(d.Session) })
+	add(in, &in.text, rows, func(d *audit.Drop) string { return d.User })
+	add(in, &in.text, rows, func(d *audit.Drop) string { return d.Reason })
+	add(in, &in.bits32, rows, func(d *audit.Drop) uint32 { return d.Messages })
 }
 
 // stamp gives the zero time the meaning it has in the table: the epoch.

@@ -19,7 +19,8 @@ import (
 type record struct {
 	Leader string          `json:"leader"` // "": nobody.
 	Beat   uint64          `json:"beat"`
-	Stream int64           `json:"stream"` // When the stream was made, in Unix nanoseconds. Another stream numbers its messages anew.
+	Stream int64           `json:"stream"`        // When the stream was made, in Unix nanoseconds. Another stream numbers its messages anew.
+	Age    uint64          `json:"age,omitempty"` // Raised when the stream has lost its end: its numbers come again then.
 	Done   uint64          `json:"done"`
 	First  uint64          `json:"first,omitempty"` // The claim; 0: there is none.
 	Last   uint64          `json:"last,omitempty"`

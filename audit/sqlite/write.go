@@ -25,8 +25,14 @@ const sessionReplaces = ` ON CONFLICT (session) DO UPDATE SET connected_at = exc
 	msgs_out = excluded.msgs_out, bytes_in = excluded.bytes_in, bytes_out = excluded.bytes_out, close_code = excluded.close_code,
 	close_reason = excluded.close_reason, version = excluded.version WHERE excluded.version >= version`
 
+// deliveriesAdd adds the deliveries of a message on a node to those that are there.
+const deliveriesAdd = ` ON CONFLICT (message, node) DO UPDATE SET deliveries = deliveries + excluded.deliveries, drops = drops + excluded.drops`
+
+// batchesKnown is how many of the last batches are recognized when they come again.
+const batchesKnown = 10_000
+
 // statements insert one row each: within a transaction, several rows per statement were a quarter slower.
-type statements struct{ messages, sessions, decisions, actions *sql.Stmt }
+type statements struct{ messages, sessions, decisions, actions, deliveries, drops, token, forget *sql.Stmt }
 
 func prepareStatements(db *sql.DB) (s statements, err error) {
 	prepare := func(into **sql.Stmt, text string) {
@@ -43,6 +49,10 @@ func prepareStatements(db *sql.DB) (s statements, err error) {
 		"session", "channel", "message", "remote_addr", "latency_us"))
 	prepare(&s.actions, insert("audit_actions", "at", "id", "node", "actor", "actor_kind", "action", "target", "ok", "error",
 		"remote_addr", "request", "latency_us"))
+	prepare(&s.deliveries, insert("audit_deliveries", "at", "message", "node", "namespace", "channel", "deliveries", "drops")+deliveriesAdd)
+	prepare(&s.drops, insert("audit_drops", "at", "node", "session", "user", "reason", "messages"))
+	prepare(&s.token, insert("zenconn_batches", "token")+" ON CONFLICT DO NOTHING")
+	prepare(&s.forget, "DELETE FROM zenconn_batches WHERE number <= (SELECT max(number) FROM zenconn_batches) - ?")
 	return s, err
 }
 
@@ -50,7 +60,7 @@ func insert(table string, columns ...string) string {
 	return fmt.Sprintf("INSERT INTO %s (%s) VALUES (?%s)", table, strings.Join(columns, ", "), strings.Repeat(", ?", len(columns)-1))
 }
 
-// Write stores the batch in one transaction.
+// Write stores the batch in one transaction, unless it has stored one with the same token.
 func (s *Store) Write(ctx context.Context, b *audit.Batch) error {
 	err := s.write(ctx, b)
 	if e, ok := errors.AsType[*sqlite.Error](err); ok {
@@ -68,15 +78,37 @@ func (s *Store) write(ctx context.Context, b *audit.Batch) error {
 		return err
 	}
 	defer tx.Rollback() //nolint:errcheck // After Commit it has nothing to do.
+	if fresh, err := s.note(tx, b.Token); err != nil || !fresh {
+		return err
+	}
 	w := writer{ctx: ctx, row: make([]any, 0, 18)}
 	each(&w, tx.Stmt(s.statements.messages), b.Messages, appendMessage)
 	each(&w, tx.Stmt(s.statements.sessions), b.Sessions, appendSession)
 	each(&w, tx.Stmt(s.statements.decisions), b.Decisions, appendDecision)
 	each(&w, tx.Stmt(s.statements.actions), b.Actions, appendAction)
+	each(&w, tx.Stmt(s.statements.deliveries), b.Deliveries, appendDelivery)
+	each(&w, tx.Stmt(s.statements.drops), b.Drops, appendDrop)
 	if w.err != nil {
 		return w.err
 	}
 	return tx.Commit()
+}
+
+// note writes down the token, and reports whether it is a new one. A batch without a token always is.
+func (s *Store) note(tx *sql.Tx, token string) (fresh bool, err error) {
+	if token == "" {
+		return true, nil
+	}
+	result, err := tx.Stmt(s.statements.token).ExecContext(context.Background(), token)
+	if err != nil {
+		return false, err
+	}
+	rows, err := result.RowsAffected()
+	if err != nil || rows == 0 {
+		return false, err
+	}
+	_, err = tx.Stmt(s.statements.forget).ExecContext(context.Background(), batchesKnown)
+	return true, err
 }
 
 // writer carries the first error through the tables of a batch.
@@ -119,6 +151,14 @@ func appendDecision(row []any, d *audit.Decision) []any {
 func appendAction(row []any, a *audit.Action) []any {
 	return append(row, stamp(a.At), a.ID.String(), a.Node, a.Actor, a.ActorKind, a.Action, a.Target, a.OK, a.Error,
 		address(a.RemoteAddr), a.Request, a.Latency.Microseconds())
+}
+
+func appendDelivery(row []any, d *audit.Delivery) []any {
+	return append(row, stamp(d.At), d.Message.String(), d.Node, d.Namespace, d.Channel, int64(d.Deliveries), int64(d.Drops))
+}
+
+func appendDrop(row []any, d *audit.Drop) []any {
+	return append(row, stamp(d.At), d.Node, d.Session.String(), d.User, d.Reason, int64(d.Messages))
 }
 
 func stamp(t time.Time) string {

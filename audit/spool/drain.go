@@ -1,0 +1,344 @@
+package spool
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	natsjs "github.com/nats-io/nats.go/jetstream"
+
+	"github.com/zenconn/server/audit"
+	"github.com/zenconn/server/core"
+	"github.com/zenconn/server/core/bus"
+)
+
+// Options are what a drain is made of. Zero fields take the value in brackets.
+type Options struct {
+	Bus          *bus.Bus      // Open.
+	Sink         audit.Writer  // The store. Tokens must be honoured.
+	Size         int64         // Bytes the spool may take [a quarter of the bus's disk; 4 GiB when the bus is not ours].
+	Events       int           // Events that are stored at once [50000].
+	Bytes        int           // And their bytes [32 MiB].
+	Linger       time.Duration // How long is waited for more events, after the first [250 ms].
+	WriteTimeout time.Duration // Longest time for one writing [30 s].
+	DrainTimeout time.Duration // Time that Run has, after its end was asked for, to store what is in the spool [5 s].
+	Log          *slog.Logger  // [Nothing is logged.]
+}
+
+func (o Options) withDefaults() Options {
+	o.Size = sizeOn(o.Bus, o.Size)
+	o.Events = cmp.Or(o.Events, 50_000)
+	o.Bytes = cmp.Or(o.Bytes, 32<<20)
+	o.Linger = cmp.Or(o.Linger, 250*time.Millisecond)
+	o.WriteTimeout = cmp.Or(o.WriteTimeout, 30*time.Second)
+	o.DrainTimeout = cmp.Or(o.DrainTimeout, 5*time.Second)
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
+	return o
+}
+
+// The pace of leading.
+const (
+	beatInterval  = time.Second
+	leaseTime     = 3 * time.Second // A leader who was silent for so long is gone.
+	lookInterval  = 500 * time.Millisecond
+	firstPause    = 100 * time.Millisecond
+	maxPause      = 5 * time.Second
+	ensureTimeout = 5 * time.Second
+	idleWait      = time.Second // How long the leader waits for a message before it looks at the world again.
+)
+
+// Drain writes what is in the spool to the store, if it is the leader among all that share the bus. Otherwise it waits to become it.
+type Drain struct {
+	options Options
+	names   names
+	id      string
+
+	// Set by Open.
+	conn *nats.Conn
+	js   natsjs.JetStream
+
+	// Set by ensure, used by Run's goroutine.
+	stream natsjs.Stream
+	ledger *ledger
+
+	watch watch
+	stats stats
+}
+
+// NewDrain returns a drain, which does nothing until Run runs.
+func NewDrain(o Options) *Drain {
+	return &Drain{options: o.withDefaults(), names: namesOn(o.Bus), id: core.NewID().String()}
+}
+
+// Open connects, or begins to, and makes the spool if the bus answers. The connection ends with the bus.
+func (d *Drain) Open() (err error) {
+	if d.conn, err = d.options.Bus.Connect("audit drain"); err != nil {
+		return err
+	}
+	if d.js, err = natsjs.New(d.conn); err != nil {
+		return err
+	}
+	if !d.options.Bus.External() {
+		if err := d.ensure(context.Background()); err != nil {
+			d.options.Log.Error("the audit spool cannot be opened; it is tried again", "error", err)
+		}
+	}
+	return nil
+}
+
+// ensure makes the streams and the bucket if they are not there, and fits them to the configuration.
+func (d *Drain) ensure(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, ensureTimeout)
+	defer cancel()
+	for i, c := range d.names.streams(d.options.Bus, d.options.Size) {
+		stream, err := d.js.CreateOrUpdateStream(ctx, c)
+		if err != nil {
+			return fmt.Errorf("the audit spool: %w", err)
+		}
+		if i == 0 {
+			d.stream = stream
+		}
+	}
+	kv, err := d.js.CreateOrUpdateKeyValue(ctx, natsjs.KeyValueConfig{
+		Bucket: d.names.bucket, Description: "ZenConn: how far the audit spool is drained", Replicas: d.options.Bus.Replicas(),
+		Storage: natsjs.FileStorage, MaxBytes: 16 << 20,
+	})
+	if err != nil {
+		return fmt.Errorf("the audit spool: %w", err)
+	}
+	if d.ledger == nil {
+		d.ledger = &ledger{kv: kv}
+	}
+	return nil
+}
+
+// Run drains until ctx ends. The leader then stores what is in the spool by that time, for at most the drain timeout. It may run once.
+func (d *Drain) Run(ctx context.Context) {
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	stop := context.AfterFunc(ctx, func() {
+		time.AfterFunc(d.options.DrainTimeout, end)
+	})
+	defer stop()
+	for pause := firstPause; ; pause = min(2*pause, maxPause) {
+		err := d.turn(ctx, life)
+		if err == nil {
+			return
+		}
+		if d.stats.trouble(err) {
+			d.options.Log.Warn("the audit spool is not drained now", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+		if errors.Is(err, errDeposed) {
+			pause = firstPause
+		}
+	}
+}
+
+// turn waits to be the leader, and leads. It returns nil when ctx has ended.
+func (d *Drain) turn(ctx, life context.Context) error {
+	if err := d.ensure(ctx); err != nil {
+		return err
+	}
+	if elected, err := d.elect(ctx); err != nil || !elected {
+		return err
+	}
+	return d.lead(ctx, life)
+}
+
+// elect waits until this drain is the leader. It returns false when ctx has ended.
+func (d *Drain) elect(ctx context.Context) (bool, error) {
+	var seen uint64 // The revision that was found last, and since when:
+	var since time.Time
+	for {
+		if err := d.ledger.load(ctx); err != nil {
+			return false, err
+		}
+		r, revision := d.ledger.now()
+		if revision != seen || since.IsZero() {
+			seen, since = revision, time.Now()
+		}
+		free := r.Leader == "" || r.Leader == d.id || d.options.Bus.Alone() || time.Since(since) >= leaseTime
+		if free {
+			err := d.ledger.change(ctx, func(r *record) { r.Leader = d.id })
+			if !errors.Is(err, errDeposed) {
+				return err == nil, err
+			}
+		}
+		d.watch.look(ctx, d.stream)
+		select {
+		case <-ctx.Done():
+			return false, nil
+		case <-time.After(lookInterval):
+		}
+	}
+}
+
+// lead drains as the leader. It returns nil when ctx has ended and what was in the spool is stored, or life has ended.
+func (d *Drain) lead(ctx, life context.Context) error {
+	leading, depose := context.WithCancelCause(life)
+	defer depose(nil)
+	d.stats.leads(true)
+	defer d.stats.leads(false)
+	d.options.Log.Debug("this agent drains the audit spool")
+	var beating sync.WaitGroup
+	beating.Go(func() { d.beat(leading, depose) })
+	err := d.drain(ctx, leading)
+	if cause := context.Cause(leading); cause != nil && life.Err() == nil {
+		err = cause
+	}
+	depose(nil)
+	beating.Wait()
+	if err == nil {
+		// The next one need not wait. If this fails he waits.
+		_ = d.ledger.change(context.WithoutCancel(life), func(r *record) { r.Leader = "" })
+	}
+	if life.Err() != nil {
+		return nil //nolint:nilerr // Time is up; what is not stored is still in the spool.
+	}
+	return err
+}
+
+// beat shows the others that the leader lives, until leading ends. A leader who could not show it steps down.
+func (d *Drain) beat(leading context.Context, depose context.CancelCauseFunc) {
+	ticker := time.NewTicker(beatInterval)
+	defer ticker.Stop()
+	shown := time.Now()
+	for {
+		select {
+		case <-leading.Done():
+			return
+		case <-ticker.C:
+		}
+		began := time.Now()
+		err := d.ledger.change(leading, func(*record) {})
+		switch {
+		case err == nil:
+			shown = began
+		case errors.Is(err, errDeposed), time.Since(shown) >= leaseTime:
+			depose(err)
+			return
+		}
+		last, known := d.watch.look(leading, d.stream)
+		if r, _ := d.ledger.now(); known && last < r.Done {
+			depose(errors.New("the bus has lost the end of the audit spool"))
+			return
+		}
+	}
+}
+
+// drain stores range after range.
+func (d *Drain) drain(ctx, leading context.Context) error {
+	if err := d.identify(leading); err != nil {
+		return err
+	}
+	r, _ := d.ledger.now()
+	in := &reader{stream: d.stream, next: r.Done + 1}
+	defer func() { in.close(context.WithoutCancel(leading)) }()
+	for goal := uint64(0); ; {
+		if ctx.Err() != nil && goal == 0 {
+			info, err := d.stream.Info(leading)
+			if err != nil {
+				return err
+			}
+			goal = info.State.LastSeq
+		}
+		r, _ := d.ledger.now()
+		if r.First == 0 && ctx.Err() != nil && r.Done >= goal {
+			return nil
+		}
+		all, err := d.claim(ctx, leading, in, r)
+		if err != nil {
+			return err
+		}
+		r, _ = d.ledger.now()
+		if r.First == 0 {
+			if ctx.Err() != nil && len(all) == 0 {
+				return nil
+			}
+			continue
+		}
+		if err := d.store(leading, &r, all); err != nil {
+			return err
+		}
+		if err := d.done(leading, &r); err != nil {
+			return err
+		}
+	}
+}
+
+// identify makes sure that the record is about this stream, and that the stream has all that the record tells of.
+func (d *Drain) identify(ctx context.Context) error {
+	info, err := d.stream.Info(ctx)
+	if err != nil {
+		return err
+	}
+	r, _ := d.ledger.now()
+	created, last := info.Created.UnixNano(), info.State.LastSeq
+	if r.Stream == created && r.Done <= last && r.Last <= last {
+		return nil
+	}
+	if r.Stream != 0 {
+		d.options.Log.Error("the audit spool on the bus is not the one of before, or has lost its end; events that were in it may be lost")
+	}
+	return d.ledger.change(ctx, func(r *record) {
+		if r.Stream != created {
+			r.Done = 0
+		}
+		r.Stream, r.Done, r.First, r.Last = created, min(r.Done, last), 0, 0
+		r.Age++
+	})
+}
+
+// claim returns the messages to store, having written down which they are: none if none has come.
+func (d *Drain) claim(ctx, leading context.Context, in *reader, r record) ([]*message, error) {
+	if r.First != 0 {
+		return in.exactly(leading, r.Last)
+	}
+	wait, l := idleWait, limits{d.options.Events, d.options.Bytes, d.options.Linger}
+	if ctx.Err() != nil {
+		l.linger = 0
+	}
+	all, err := in.gather(leading, wait, l)
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	first, last := all[0].seq, all[len(all)-1].seq
+	return all, d.persist(leading, func(r *record) { r.First, r.Last = first, last })
+}
+
+// done notes that the claim is stored, and removes its messages.
+func (d *Drain) done(ctx context.Context, stored *record) error {
+	err := d.persist(ctx, func(r *record) { r.Done, r.First, r.Last, r.Lives = stored.Last, 0, 0, stored.Lives })
+	if err != nil {
+		return err
+	}
+	if err := d.stream.Purge(ctx, natsjs.WithPurgeSequence(stored.Last+1)); err != nil {
+		d.options.Log.Debug("stored messages could not be removed from the audit spool; they are later", "error", err)
+	}
+	return nil
+}
+
+// persist changes the record, and tries until it can or ctx ends.
+func (d *Drain) persist(ctx context.Context, how func(*record)) error {
+	for pause := firstPause; ; pause = min(2*pause, maxPause) {
+		err := d.ledger.change(ctx, how)
+		if err == nil || errors.Is(err, errDeposed) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+}

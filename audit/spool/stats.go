@@ -1,0 +1,146 @@
+package spool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	natsjs "github.com/nats-io/nats.go/jetstream"
+
+	"github.com/zenconn/server/audit"
+)
+
+// quiet is how long the log is not told the same again.
+const quiet = 10 * time.Second
+
+// stats count what the drain does.
+type stats struct {
+	events   atomic.Uint64 // Stored.
+	refused  atomic.Uint64
+	repeated atomic.Uint64 // Messages that were in the spool twice, and skipped.
+	setAside atomic.Uint64 // Messages.
+
+	mu      sync.Mutex // Guards all below.
+	leading bool
+	failure error // Why the store, or the spool, cannot be written or read; nil after a success.
+	told    time.Time
+	success time.Time
+}
+
+func (s *stats) leads(yes bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.leading = yes
+}
+
+func (s *stats) wrote(b *audit.Batch, err error) {
+	if err != nil {
+		if b.Len() == 1 {
+			s.refused.Add(1)
+		}
+		return
+	}
+	s.events.Add(uint64(b.Len()))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failure, s.success = nil, time.Now()
+}
+
+// storeFails notes a failure. It reports whether the log should hear of it.
+func (s *stats) storeFails(err error) bool { return s.trouble(err) }
+
+func (s *stats) trouble(err error) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !errors.Is(err, errDeposed) {
+		s.failure = err
+	}
+	if time.Since(s.told) < quiet {
+		return false
+	}
+	s.told = time.Now()
+	return true
+}
+
+// watch looks at how full the spool is.
+type watch struct {
+	mu      sync.Mutex // Guards all below.
+	samples []sample
+	max     int64
+}
+
+type sample struct {
+	at       time.Time
+	bytes    int64
+	messages uint64
+	oldest   time.Time
+}
+
+const (
+	sampleEvery = time.Second
+	maxSamples  = 60
+)
+
+// look takes a sample, if the last one is old enough, and returns the number of the last message.
+func (w *watch) look(ctx context.Context, stream natsjs.Stream) (last uint64, known bool) {
+	w.mu.Lock()
+	fresh := len(w.samples) > 0 && time.Since(w.samples[len(w.samples)-1].at) < sampleEvery-100*time.Millisecond
+	w.mu.Unlock()
+	if fresh {
+		return 0, false
+	}
+	ctx, cancel := context.WithTimeout(ctx, recordTimeout)
+	defer cancel()
+	info, err := stream.Info(ctx)
+	if err != nil {
+		return 0, false
+	}
+	s := sample{time.Now(), int64(info.State.Bytes), info.State.Msgs, info.State.FirstTime}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.max = info.Config.MaxBytes
+	w.samples = append(w.samples[max(len(w.samples)-maxSamples+1, 0):], s)
+	return info.State.LastSeq, true
+}
+
+// fill says how full the spool is, and when it will be full at the rate of the last minute.
+func (w *watch) fill() (now sample, capacity int64, fullIn time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.samples) == 0 {
+		return sample{}, w.max, 0
+	}
+	first, last := w.samples[0], w.samples[len(w.samples)-1]
+	grown, took := last.bytes-first.bytes, last.at.Sub(first.at)
+	if grown > 0 && took > 0 {
+		rate := float64(grown) / took.Seconds()
+		fullIn = time.Duration(float64(w.max-last.bytes) / rate * float64(time.Second))
+	}
+	return last, w.max, max(fullIn, 0)
+}
+
+// Problem says in a sentence what is wrong with the drain, or "".
+func (d *Drain) Problem() string {
+	d.stats.mu.Lock()
+	failure := d.stats.failure
+	d.stats.mu.Unlock()
+	now, capacity, fullIn := d.watch.fill()
+	full := 0.0
+	if capacity > 0 {
+		full = float64(now.bytes) / float64(capacity) * 100
+	}
+	level := fmt.Sprintf("the spool is %.0f %% full", full)
+	if fullIn > 0 && fullIn < 30*24*time.Hour {
+		level += fmt.Sprintf(" and will be full in about %v at this rate", fullIn.Round(time.Minute))
+	}
+	switch {
+	case failure != nil:
+		return fmt.Sprintf("audit events wait in the spool, since they cannot be stored (see the log); %s", level)
+	case full > 80:
+		return "audit events come faster than they can be stored: " + level
+	}
+	return ""
+}
