@@ -61,6 +61,8 @@ const (
 	Int   Type = "int"   // Eight bytes, two's complement, little endian.
 	Bool  Type = "bool"  // One byte, 0 or 1.
 	Flag  Type = "flag"  // The same, or absent.
+
+	Duration Type = "duration" // Of functions only: milliseconds, as an integer; in Lua seconds.
 )
 
 // Access says what a plugin may do with a field in a hook.

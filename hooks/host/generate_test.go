@@ -19,6 +19,9 @@ const (
 	referencePath   = "../../docs/hook-abi.md"
 	referenceMarker = "<!-- Generated from hooks/host from here on: change it there, then run `go generate ./hooks/host`. -->\n"
 	goKitPath       = "../../plugins/sdk/go/fields.go"
+	goImportsPath   = "../../plugins/sdk/go/imports.go"
+	luaKitPath      = "../../plugins/sdk/lua/zenconn.lua"
+	luaMarker       = "-- Generated from hooks/host from here on: change it there, then run `go generate ./hooks/host`.\n"
 )
 
 // The reference's tables and the constants of the kits are written from the table; the text above the marker is written by hand.
@@ -27,9 +30,15 @@ func TestGenerated(t *testing.T) {
 	if !found {
 		t.Fatalf("%s has lost its marker %q", referencePath, referenceMarker)
 	}
+	luaByHand, _, found := strings.Cut(read(t, luaKitPath), luaMarker)
+	if !found {
+		t.Fatalf("%s has lost its marker %q", luaKitPath, luaMarker)
+	}
 	for path, want := range map[string]string{
-		referencePath: byHand + referenceMarker + reference(),
+		referencePath: byHand + referenceMarker + functionReference() + reference(),
 		goKitPath:     goKit(t),
+		goImportsPath: goImports(t),
+		luaKitPath:    luaByHand + luaMarker + luaFunctions(),
 	} {
 		if *update {
 			if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
@@ -125,7 +134,7 @@ var verdictDocs = map[hooks.Verdict]string{
 func camel(name string) string {
 	parts := strings.Split(name, "_")
 	for i, p := range parts {
-		if slices.Contains([]string{"id", "ttl"}, p) {
+		if slices.Contains([]string{"id", "ttl", "kv", "http", "jwt", "url"}, p) {
 			parts[i] = strings.ToUpper(p)
 		} else {
 			parts[i] = strings.ToUpper(p[:1]) + p[1:]

@@ -31,18 +31,33 @@ func NewLog(logger *slog.Logger, plugin string) *Log {
 	return &Log{logger: logger.With("plugin", plugin), limit: rate.NewLimiter(logPerSecond, logBurst)}
 }
 
-// Write writes one line. What is too long is cut, and what is too much is counted.
-func (l *Log) Write(level slog.Level, message string) {
+// Failed writes why the server could not do what the plugin wanted, which does not get to see the error.
+func (l *Log) Failed(message string, err error) {
+	if logger := l.next(); logger != nil {
+		logger.Warn(message, "error", err) //nolint:sloglint // It is one of a few.
+	}
+}
+
+// next returns where one more line goes; nil: it is one too many.
+func (l *Log) next() *slog.Logger {
 	if !l.limit.Allow() {
 		l.suppressed.Add(1)
+		return nil
+	}
+	if n := l.suppressed.Swap(0); n > 0 {
+		return l.logger.With("suppressed", n)
+	}
+	return l.logger
+}
+
+// Write writes one line. What is too long is cut, and what is too much is counted.
+func (l *Log) Write(level slog.Level, message string) {
+	logger := l.next()
+	if logger == nil {
 		return
 	}
 	if len(message) > maxLogLine {
 		message = message[:maxLogLine] + "…"
-	}
-	logger := l.logger
-	if n := l.suppressed.Swap(0); n > 0 {
-		logger = logger.With("suppressed", n)
 	}
 	logger.Log(context.Background(), level, strings.ToValidUTF8(message, "\ufffd")) //nolint:sloglint // The message is the plugin's.
 }

@@ -33,6 +33,9 @@ type instance struct {
 	l         *lua.LState
 	meter     meter
 	log       *host.Log
+	host      *host.Plugin
+	hook      hooks.Hook // Of the running call; empty: the file is being run from the top.
+	call      host.Call  // Of a function of the server.
 	eventMeta *lua.LTable
 	arrayMeta *lua.LTable
 	null      *lua.LUserData
@@ -52,9 +55,9 @@ type instance struct {
 }
 
 // newInstance makes a state and runs the file in it.
-func newInstance(p *program, log *host.Log, config map[string]any) (*instance, error) {
+func newInstance(p *program, h *host.Plugin, log *host.Log, config map[string]any) (*instance, error) {
 	limitArrays()
-	in := &instance{log: log}
+	in := &instance{log: log, host: h}
 	in.l = lua.NewState(lua.Options{SkipOpenLibs: true, CallStackSize: maxDepth, RegistrySize: minRegisters,
 		RegistryMaxSize: maxRegisters, RegistryGrowStep: 8 * minRegisters})
 	in.meter.state = in.l
@@ -66,12 +69,13 @@ func newInstance(p *program, log *host.Log, config map[string]any) (*instance, e
 	in.l.Push(in.l.NewFunctionFromProto(p.proto))
 	in.l.Push(in.l.NewFunction(in.join))
 	if err := in.run(1, 0); err != nil {
-		in.Close()
+		in.l.Close()
 		return nil, err
 	}
 	for seat, h := range hookFunctions {
 		in.hooks[seat], _ = in.l.GetGlobal(h.name).(*lua.LFunction)
 	}
+	h.Instances(+1)
 	return in, nil
 }
 
@@ -112,13 +116,11 @@ func (in *instance) furnish(config map[string]any) error {
 	math.RawSetString("random", in.l.NewFunction(random))
 	math.RawSetString("randomseed", lua.LNil)
 
-	clock := in.l.CreateTable(0, 1)
-	clock.RawSetString("now", in.l.NewFunction(func(l *lua.LState) int {
-		l.Push(lua.LNumber(time.Now().UnixMilli()))
-		return 1
-	}))
-	libraries := map[string]*lua.LTable{"string": str, "math": math, "time": clock, "json": in.jsonLibrary(), "log": in.logLibrary(),
-		"table": in.l.SetFuncs(in.l.CreateTable(0, 8), in.tableFunctions())}
+	libraries := map[string]*lua.LTable{"string": str, "math": math, "json": in.jsonLibrary(), "log": in.logLibrary(),
+		"table":   in.l.SetFuncs(in.l.CreateTable(0, 8), in.tableFunctions()),
+		"time":    in.l.SetFuncs(in.l.CreateTable(0, 4), in.timeFunctions()),
+		"strings": in.l.SetFuncs(in.l.CreateTable(0, 16), in.textFunctions())}
+	in.addServices(libraries)
 	for name, library := range libraries {
 		base.RawSetString(name, in.freeze(library, "the library "+name+" is read-only"))
 	}
@@ -192,6 +194,7 @@ func (in *instance) answer(ctx context.Context, seat int, ev event) (answer hook
 		deadline = time.Now().Add(topDeadline)
 	}
 	in.meter.start(deadline)
+	in.hook = hookFunctions[seat].hook
 	u := &lua.LUserData{Value: ev, Env: in.l.Env, Metatable: in.eventMeta} // A new one: last call's must not come to life again.
 	in.l.Push(f)
 	in.l.Push(u)
@@ -220,8 +223,11 @@ func (in *instance) answer(ctx context.Context, seat int, ev event) (answer hook
 // run calls what lies on the stack below its arguments. The results stay there.
 func (in *instance) run(args, results int) error {
 	err := in.l.PCall(args, results, nil)
-	if in.meter.err != nil { // Also when the script has caught the error.
-		return fmt.Errorf("%sno answer within the deadline: %w", in.meter.where, in.meter.err)
+	if fault := in.meter.err; fault != nil { // Also when the script has caught the error.
+		if errors.Is(fault, context.DeadlineExceeded) {
+			fault = fmt.Errorf("no answer within the deadline: %w", fault)
+		}
+		return fmt.Errorf("%s%w", in.meter.where, fault)
 	}
 	return scriptError(err)
 }
@@ -246,4 +252,7 @@ func scriptError(err error) error {
 func (in *instance) Broken() bool { return in.meter.err != nil }
 
 // Close implements host.Instance.
-func (in *instance) Close() { in.l.Close() }
+func (in *instance) Close() {
+	in.l.Close()
+	in.host.Instances(-1)
+}

@@ -239,6 +239,13 @@ func (w *jsonWriter) table(t *lua.LTable, depth int) {
 		w.array(t, n, depth)
 		return
 	}
+	w.fields(t, depth)
+}
+
+// object writes a table as an object, an empty one too.
+func (w *jsonWriter) object(t *lua.LTable) { w.fields(content(t), 0) }
+
+func (w *jsonWriter) fields(t *lua.LTable, depth int) {
 	w.out = append(w.out, '{')
 	first := true
 	for key, value := t.Next(lua.LNil); key != lua.LNil; key, value = t.Next(key) {

@@ -18,7 +18,7 @@ const checkEvery = 32
 type meter struct {
 	deadline time.Time
 	left     int    // Work until the next look at the clock.
-	err      error  // Set once the time is over.
+	err      error  // Set once the time is over, or the call was aborted.
 	where    string // Where the script was then, as "file:line: ".
 	state    *lua.LState
 }
@@ -38,6 +38,18 @@ func (m *meter) spend(units int) {
 	if m.left -= units; m.left <= 0 && m.over() {
 		m.state.RaiseError("%s", m.err.Error())
 	}
+}
+
+// check raises an error in the script when its time is over, however much work was counted.
+func (m *meter) check() {
+	m.left = 0
+	m.spend(0)
+}
+
+// abort ends the call: what the script has done is no error that it may catch.
+func (m *meter) abort(fault error) {
+	m.err, m.where = fault, m.line()
+	m.state.RaiseError("%s", fault.Error())
 }
 
 // spendBytes counts work that touches n bytes once.

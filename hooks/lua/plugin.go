@@ -28,6 +28,9 @@ type Options struct {
 	Config    map[string]any // What the script sees as config.
 	Instances int            // Calls that run at the same time; 0: twice GOMAXPROCS.
 	Logger    *slog.Logger   // Takes the script's log lines; nil: none.
+
+	Services *host.Services // What stands behind the functions of the server; nil: those that need no right are there.
+	Rights   host.Rights    // What of them it may use.
 }
 
 // Plugin is a loaded file. It implements every hook of package hooks and wants those the file defines.
@@ -36,6 +39,7 @@ type Plugin struct {
 	hash  string
 	hooks []hooks.Hook
 	pool  *host.Pool[*instance]
+	host  *host.Plugin
 }
 
 // hookFunctions are the functions a file may define, in the order of seats in an instance.
@@ -99,7 +103,11 @@ func LoadSource(path string, source []byte, o Options) (*Plugin, error) {
 		return nil, err
 	}
 	log := host.NewLog(o.Logger, o.Name)
-	create := func() (*instance, error) { return newInstance(program, log, o.Config) }
+	h, err := host.NewPlugin(o.Services, o.Name, o.Rights, log)
+	if err != nil {
+		return nil, located(path, err)
+	}
+	create := func() (*instance, error) { return newInstance(program, h, log, o.Config) }
 	first, err := create()
 	if err != nil {
 		return nil, located(path, err)
@@ -109,7 +117,7 @@ func LoadSource(path string, source []byte, o Options) (*Plugin, error) {
 		return nil, err
 	}
 	hash := sha256.Sum256(source)
-	p := &Plugin{name: o.Name, hash: hex.EncodeToString(hash[:]), pool: host.NewPool(o.Instances, first, create)}
+	p := &Plugin{name: o.Name, hash: hex.EncodeToString(hash[:]), host: h, pool: host.NewPool(o.Instances, first, create)}
 	for seat, h := range hookFunctions {
 		if first.hooks[seat] != nil {
 			p.hooks = append(p.hooks, h.hook)
@@ -175,8 +183,12 @@ func (p *Plugin) Hash() string { return p.hash }
 // Hooks implements hooks.Selective: the hooks the file defines.
 func (p *Plugin) Hooks() []hooks.Hook { return p.hooks }
 
+// Instances is how many instances exist or are being made.
+func (p *Plugin) Instances() int { return p.pool.Made() }
+
 // Close destroys the instances. A call that is still running ends first.
 func (p *Plugin) Close() error {
 	p.pool.Close()
+	p.host.Close()
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/zenconn/server/hooks"
+	"github.com/zenconn/server/hooks/host"
 )
 
 // sdk is the events' description for editors.
@@ -86,7 +87,12 @@ func checkLibraries(t *testing.T, text string) {
 		functions = append(functions, m[1])
 		script += "assert(type(" + m[1] + `) == "function", "` + m[1] + "\")\n"
 	}
-	for _, library := range []string{"json", "log", "time"} {
+	libraries := []string{"json", "log", "time", "strings"}
+	for _, f := range host.Functions() {
+		library, _ := f.Library()
+		libraries = append(libraries, library)
+	}
+	for _, library := range libraries {
 		script += "for name, value in pairs(" + library + `) do if type(value) == "function" then assert(("` +
 			strings.Join(functions, " ") + ` "):find("` + library + `." .. name .. " ", 1, true), "not described: ` + library + `." .. name) end end` + "\n"
 	}
@@ -101,7 +107,7 @@ func checkLibraries(t *testing.T, text string) {
 
 // Every field can be read, and every writable one refuses what is of no use, in words.
 func TestFieldsAreReadable(t *testing.T) {
-	in, err := newInstance(mustCompile(t, "function on_rpc() end"), nil, nil)
+	in, err := newInstance(mustCompile(t, "function on_rpc() end"), bare(t), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,4 +140,14 @@ func mustCompile(t *testing.T, source string) *program {
 		t.Fatal(err)
 	}
 	return p
+}
+
+// bare is a plugin without rights.
+func bare(t *testing.T) *host.Plugin {
+	t.Helper()
+	h, err := host.NewPlugin(nil, "test", host.Rights{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
 }

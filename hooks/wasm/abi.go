@@ -50,13 +50,14 @@ const (
 
 // offers is everything a module may import.
 var offers = map[string]map[string]function{
-	abiModule: {
+	abiModule: withServices(map[string]function{
 		"get":    {meter.Type{Params: i32 + i32 + i32, Results: i32}, get},
 		"set":    {meter.Type{Params: i32 + i32 + i32, Results: i32}, set},
 		"reject": {meter.Type{Params: i32 + i32 + i32}, reject},
 		"log":    {meter.Type{Params: i32 + i32 + i32}, log},
 		"now_ms": {meter.Type{Results: i64}, nowMillis},
-	},
+		"result": {meter.Type{Params: i32 + i32 + i32, Results: i32}, result},
+	}),
 	wasiModule: wasi,
 }
 
@@ -114,6 +115,11 @@ func (m memory) outside(offset, length uint64) {
 // get(field, ptr, cap) -> len copies a field to ptr if it fits into cap bytes.
 func get(in *instance, m memory, stack []uint64) {
 	v, known := in.value(host.Field(api.DecodeI32(stack[0])))
+	in.hand(m, v, known, stack)
+}
+
+// hand copies a value to where the second and third parameter say, if it fits, and returns its length.
+func (in *instance) hand(m memory, v value, known bool, stack []uint64) {
 	n := len(v.text) + len(v.bytes)
 	in.spendBytes(n)
 	switch {

@@ -44,6 +44,9 @@ type instance struct {
 	scratch  [8]byte
 	output   [2]line // Standard output and error.
 	spent    bool    // The instance must not be used again.
+	hook     hooks.Hook
+	call     host.Call      // Of a function of the server.
+	called   *host.Function // Whose results are in call; nil: none.
 
 	connect      connectEvent
 	refresh      refreshEvent
@@ -69,6 +72,7 @@ func newInstance(c *code) (*instance, error) {
 		return nil, fmt.Errorf("while it was initialized: %w", in.explain(err))
 	}
 	in.module = module
+	in.forget()
 	for seat, h := range hookExports {
 		in.hooks[seat] = module.ExportedFunction(h.name) // Allocates: once is enough.
 	}
@@ -79,7 +83,10 @@ func newInstance(c *code) (*instance, error) {
 func (in *instance) Broken() bool { return in.spent }
 
 // Close implements host.Instance.
-func (in *instance) Close() { in.module.Close(context.Background()) } //nolint:errcheck // It frees memory, and cannot fail.
+func (in *instance) Close() {
+	in.module.Close(context.Background()) //nolint:errcheck // It frees memory, and cannot fail.
+	in.code.host.Instances(-1)
+}
 
 // answer asks the module about an event.
 func (in *instance) answer(ctx context.Context, seat int, ev event) (hooks.Answer, error) {
@@ -88,7 +95,7 @@ func (in *instance) answer(ctx context.Context, seat int, ev event) (hooks.Answe
 		ev.reset()
 		return hooks.Answer{Verdict: hooks.Pass}, nil
 	}
-	in.event, in.work = ev, hostUnits
+	in.event, in.hook, in.work = ev, hookExports[seat].hook, hostUnits
 	in.deadline, _ = ctx.Deadline() // None: see check.
 	in.spent = true                 // Unless it returns. A panic of the runtime leaves it so.
 	err := f.CallWithStack(in, in.stack[:])
@@ -105,6 +112,7 @@ func (in *instance) answer(ctx context.Context, seat int, ev event) (hooks.Answe
 		err = in.explain(err)
 	}
 	ev.reset()
+	in.forget()
 	in.event, in.refused, in.header = nil, nil, ""
 	in.output[1].first = ""
 	if in.rejected {

@@ -43,6 +43,9 @@ type Options struct {
 	MaxSize   int64          // Longest file, in bytes; 0: DefaultMaxSize.
 	Cache     string         // Directory that keeps compiled code; empty: none. Who can write there can run code in the server.
 	Logger    *slog.Logger   // Takes the plugin's log lines; nil: none.
+
+	Services *host.Services // What stands behind the functions of the server; nil: those that need no right are there.
+	Rights   host.Rights    // What of them it may use.
 }
 
 // Plugin is a loaded file. It implements every hook of package hooks and wants those the file exports.
@@ -63,6 +66,7 @@ type code struct {
 	config   []byte // JSON.
 	loaded   time.Time
 	log      *host.Log
+	host     *host.Plugin
 }
 
 // hookExports are the functions a module may export, in the order of seats in an instance.
@@ -142,10 +146,19 @@ func load(path string, binary []byte, o Options) (*Plugin, error) {
 			return nil, fmt.Errorf("config: %w", err)
 		}
 	}
+	if c.host, err = host.NewPlugin(o.Services, o.Name, o.Rights, c.log); err != nil {
+		return nil, err
+	}
 	if err := c.compile(metered.Binary, pages, o.Cache); err != nil {
 		return nil, err
 	}
-	create := func() (*instance, error) { return newInstance(c) }
+	create := func() (*instance, error) {
+		in, err := newInstance(c)
+		if err == nil {
+			c.host.Instances(+1)
+		}
+		return in, err
+	}
 	first, err := create()
 	if err != nil {
 		return nil, errors.Join(err, c.close())
@@ -154,6 +167,7 @@ func load(path string, binary []byte, o Options) (*Plugin, error) {
 	p := &Plugin{name: o.Name, hash: hex.EncodeToString(hash[:]), code: c, pool: host.NewPool(o.Instances, first, create)}
 	p.close = sync.OnceValue(func() error {
 		p.pool.Close()
+		c.host.Close()
 		return p.code.close()
 	})
 	for seat, h := range hookExports {

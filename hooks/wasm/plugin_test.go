@@ -48,8 +48,8 @@ func TestRefusedWhenLoaded(t *testing.T) {
 		{"sends to sockets", build(func(m *wasmtest.Module) {
 			m.Import("wasi_snapshot_preview1", "sock_send", wasmtest.Values(i32, i32, i32, i32, i32), one)
 		}), "it imports wasi_snapshot_preview1.sock_send, which the server does not have: plugins have no sockets"},
-		{"imports what comes later", build(func(m *wasmtest.Module) { m.Import("hook_v1", "kv_get", one, one) }),
-			"it imports hook_v1.kv_get, which the server does not have; hook_v1 has get, log, now_ms, reject, set"},
+		{"imports what comes later", build(func(m *wasmtest.Module) { m.Import("hook_v1", "kv_watch", one, one) }),
+			"it imports hook_v1.kv_watch, which the server does not have; hook_v1 has get, http_request, jwt_sign, jwt_verify, kv_cas, kv_delete, "},
 		{"imports with a typing error", build(func(m *wasmtest.Module) { m.Import("hook_v1", "gett", one, one) }), "(did you mean get?)"},
 		{"imports from another version", build(func(m *wasmtest.Module) { m.Import("hook_v2", "get", one, one) }), "it speaks hook_v1"},
 		{"imports abort", build(func(m *wasmtest.Module) { m.Import("env", "abort", one, nil) }), "--use abort="},

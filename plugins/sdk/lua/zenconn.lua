@@ -162,3 +162,180 @@ time = {}
 
 ---@return integer milliseconds Since 1970.
 function time.now() end
+
+---@return integer seconds Since 1970.
+function time.seconds() end
+
+---@param milliseconds number Since 1970.
+---@return string text As in 2026-01-31T12:00:00.000Z.
+function time.format(milliseconds) end
+
+---@param text string As in 2026-01-31T12:00:00Z, with any offset from UTC.
+---@return integer? milliseconds Since 1970; nil: it is no such text.
+function time.parse(text) end
+
+strings = {}
+
+---@param text string
+---@param prefix string
+---@return boolean
+function strings.starts_with(text, prefix) end
+
+---@param text string
+---@param suffix string
+---@return boolean
+function strings.ends_with(text, suffix) end
+
+---@param text string
+---@param part string
+---@return boolean
+function strings.contains(text, part) end
+
+---Cuts a text at every separator, which is no pattern.
+---@param text string
+---@param separator string
+---@return string[]
+function strings.split(text, separator) end
+
+---Without white space at both ends.
+---@param text string
+---@return string
+function strings.trim(text) end
+
+---@param bytes string
+---@return string
+function strings.to_hex(bytes) end
+
+---@param text string
+---@return string? bytes nil: it is not hexadecimal.
+function strings.from_hex(text) end
+
+---@param bytes string
+---@return string
+function strings.to_base64(bytes) end
+
+---Reads both alphabets, with padding and without.
+---@param text string
+---@return string? bytes nil: it is not base64.
+function strings.from_base64(text) end
+
+-- The functions of the server. A function that could not do its work returns nil and why.
+-- Generated from hooks/host from here on: change it there, then run `go generate ./hooks/host`.
+
+kv = {}
+
+---Reads a value that this plugin has stored, here or on another node. It needs allow.kv.
+---@param key string 1 to 255 bytes. Every plugin has keys of its own.
+---@return string? value nil: the key has no value.
+---@return integer|string|nil revision Or why it could not be done.
+function kv.get(key) end
+
+---Stores a value, whatever was there before. It needs allow.kv.
+---@param key string 1 to 255 bytes. Every plugin has keys of its own.
+---@param value string At most 64 KiB.
+---@param ttl? number Seconds. How long it is kept; 0: for ever.
+---@return integer? revision
+---@return string? reason Why it could not be done.
+function kv.set(key, value, ttl) end
+
+---Stores a value if nobody else has since the revision was read (compare and swap). It needs allow.kv.
+---@param key string 1 to 255 bytes. Every plugin has keys of its own.
+---@param value string At most 64 KiB.
+---@param revision integer 0: the key must have no value.
+---@param ttl? number Seconds. How long it is kept; 0: for ever.
+---@return integer? revision nil: the key's revision is another one by now: read it, and try again.
+---@return string? reason Why it could not be done.
+function kv.cas(key, value, revision, ttl) end
+
+---Removes a value, if there is one. It needs allow.kv.
+---@param key string 1 to 255 bytes. Every plugin has keys of its own.
+---@return true? done
+---@return string? reason Why it could not be done.
+function kv.delete(key) end
+
+http = {}
+
+---Asks a web server, and waits for the answer, whatever its status is. It needs allow.http.
+---@param method string GET, POST and so on.
+---@param url string Its host must be in allow.http.
+---@param headers? table<string, any> An object of texts.
+---@param body? string
+---@return integer? status
+---@return table<string, any>|string|nil headers Or why it could not be done.
+---@return string? body
+function http.request(method, url, headers, body) end
+
+server = {}
+
+---Publishes to a channel in the server's name: no rule and no hook is asked. When it returns, the publication is on its way and in the history. It needs allow.publish.
+---@param channel string
+---@param data string JSON, unless the channel's content is binary.
+---@param tags? table<string, any> An object of texts.
+---@return true? done
+---@return string? reason Why it could not be done.
+function server.publish(channel, data, tags) end
+
+---Ends subscriptions to a channel. It is carried out soon after: who is not there is no error. It needs allow.unsubscribe.
+---@param user? string All sessions of this user,
+---@param client? string or this session; one of both must be there.
+---@param channel string
+---@return true? done
+---@return string? reason Why it could not be done.
+function server.unsubscribe(user, client, channel) end
+
+---Ends sessions. It is carried out soon after: who is not there is no error. It needs allow.disconnect.
+---@param user? string All sessions of this user,
+---@param client? string or this session; one of both must be there.
+---@param code? integer 3000 to 4999; 0: 3503, force no reconnect.
+---@param reason? string For the client.
+---@return true? done
+---@return string? reason Why it could not be done.
+function server.disconnect(user, client, code, reason) end
+
+jwt = {}
+
+---Verifies a token's signature, and exp, nbf and iat if it has them. Of a token that is not good, the failure says why. It needs allow.jwt.
+---@param token string
+---@param key string One of the plugin's keys in the configuration; it fixes the algorithm.
+---@return table<string, any>? claims
+---@return string? reason Why it could not be done.
+function jwt.verify(token, key) end
+
+---Signs claims, which it leaves as they are: set exp yourself. It needs allow.jwt.
+---@param claims table<string, any> An object.
+---@param key string One of the plugin's keys in the configuration; it fixes the algorithm.
+---@return string? token
+---@return string? reason Why it could not be done.
+function jwt.sign(claims, key) end
+
+password = {}
+
+---Makes a salted hash to be stored instead of a password (argon2id). It takes tens of milliseconds: give the plugin a longer deadline. It needs allow.password.
+---@param password string At most 1024 bytes.
+---@return string? hash
+---@return string? reason Why it could not be done.
+function password.hash(password) end
+
+---Says whether a password is the one that was hashed. It takes as long. It needs allow.password.
+---@param password string At most 1024 bytes.
+---@param hash string A text such as $argon2id$v=19$m=19456,t=2,p=1$…$…
+---@return boolean? right
+---@return string? reason Why it could not be done.
+function password.verify(password, hash) end
+
+metric = {}
+
+---Adds to a counter, which is zenconn_plugin_metric_total with the plugin and this name as labels.
+---@param name string Lower-case letters, digits and _; a plugin has at most 100 of them.
+---@param number? integer Not negative; 0: 1.
+---@return true? done
+---@return string? reason Why it could not be done.
+function metric.add(name, number) end
+
+random = {}
+
+---Makes random bytes, good enough for keys.
+---@param number integer At most 1024.
+---@return string? bytes
+---@return string? reason Why it could not be done.
+function random.bytes(number) end

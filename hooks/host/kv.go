@@ -1,0 +1,110 @@
+package host
+
+import (
+	"context"
+	"time"
+)
+
+// KV keeps what plugins store. Its methods may be called concurrently, return soon after ctx ends, and keep nothing of value. Keys are 1
+// to MaxKey bytes, values at most MaxValue, both of any kind; ttl is 0 or a millisecond at least. Revisions are positive and grow.
+//
+// An error is not shown to the plugin, which learns only that the store does not answer, except a Failure.
+type KV interface {
+	Get(ctx context.Context, plugin, key string) (value []byte, revision uint64, err error) // Revision 0: there is none.
+	Set(ctx context.Context, plugin, key string, value []byte, ttl time.Duration) (revision uint64, err error)
+
+	// Swap stores the value only if the key's revision is the given one, 0 when it must have no value. It returns 0 when it is not.
+	Swap(ctx context.Context, plugin, key string, value []byte, ttl time.Duration, revision uint64) (next uint64, err error)
+	Delete(ctx context.Context, plugin, key string) error
+}
+
+// The limits of what plugins store.
+const (
+	MaxKey   = 255
+	MaxValue = 64 << 10
+	maxTTL   = 10 * 366 * 24 * time.Hour
+)
+
+func checkKey(c *Call) error {
+	if n := len(c.Args[0].Text); n == 0 || n > MaxKey {
+		return failure("the key has %d bytes; it must have 1 to %d", n, MaxKey)
+	}
+	return nil
+}
+
+func checkEntry(c *Call, ttl int64) error {
+	if err := checkKey(c); err != nil {
+		return err
+	}
+	if n := len(c.Args[1].Text); n > MaxValue {
+		return failure("the value has %d bytes; it may have %d", n, MaxValue)
+	}
+	if ttl < 0 || ttl > maxTTL.Milliseconds() {
+		return failure("the ttl must be from 0 to ten years")
+	}
+	return nil
+}
+
+// stored makes what the plugin learns of what the store says.
+func (a *Plugin) stored(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	if f, ok := err.(Failure); ok { //nolint:errorlint // A wrapped one has a sentence around it that is not for the plugin.
+		return f
+	}
+	a.log.Failed("the store of plugins does not answer", err)
+	return Failure("the store does not answer")
+}
+
+func kvGet(ctx context.Context, a *Plugin, c *Call) error {
+	if err := checkKey(c); err != nil {
+		return err
+	}
+	value, revision, err := a.services.kv.Get(ctx, a.name, c.Args[0].Text)
+	if err != nil {
+		return a.stored(ctx, err)
+	}
+	if revision == 0 {
+		return ErrAbsent
+	}
+	c.Results[0].Text, c.Results[1].Int = string(value), int64(revision) //nolint:gosec // Counts from 1.
+	return nil
+}
+
+func kvSet(ctx context.Context, a *Plugin, c *Call) error {
+	ttl := c.Args[2].Int
+	if err := checkEntry(c, ttl); err != nil {
+		return err
+	}
+	revision, err := a.services.kv.Set(ctx, a.name, c.Args[0].Text, []byte(c.Args[1].Text), time.Duration(ttl)*time.Millisecond)
+	c.Results[0].Int = int64(revision) //nolint:gosec // Counts from 1.
+	return a.stored(ctx, err)
+}
+
+func kvSwap(ctx context.Context, a *Plugin, c *Call) error {
+	ttl := c.Args[3].Int
+	if err := checkEntry(c, ttl); err != nil {
+		return err
+	}
+	if c.Args[2].Int < 0 {
+		return failure("a revision is not negative")
+	}
+	revision := uint64(c.Args[2].Int) //nolint:gosec // Not negative.
+	next, err := a.services.kv.Swap(ctx, a.name, c.Args[0].Text, []byte(c.Args[1].Text), time.Duration(ttl)*time.Millisecond, revision)
+	if err != nil {
+		return a.stored(ctx, err)
+	}
+	if next == 0 {
+		return ErrAbsent
+	}
+	c.Results[0].Int = int64(next) //nolint:gosec // Counts from 1.
+	return nil
+}
+
+func kvDelete(ctx context.Context, a *Plugin, c *Call) error {
+	if err := checkKey(c); err != nil {
+		return err
+	}
+	return a.stored(ctx, a.services.kv.Delete(ctx, a.name, c.Args[0].Text))
+}
