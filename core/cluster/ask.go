@@ -27,6 +27,9 @@ const (
 // errLeft says that a member is not there any more.
 var errLeft = errors.New("the member has gone")
 
+// errSilent says that a member was not even asked.
+var errSilent = errors.New("it has not been heard for a while")
+
 // told is what one member answered. err is a *core.Error, or says why there is no answer.
 type told[A any] struct {
 	from contact
@@ -71,7 +74,9 @@ func everyone[Q, A any](ctx context.Context, c *Calls, peers []contact, v verb[Q
 	}
 	wg.Wait()
 	all = slices.DeleteFunc(all, func(t told[A]) bool { return errors.Is(t.err, errLeft) })
-	slices.SortFunc(all, func(a, b told[A]) int { return cmp.Or(cmp.Compare(a.from.Name, b.from.Name), cmp.Compare(a.from.UID, b.from.UID)) })
+	slices.SortFunc(all, func(a, b told[A]) int {
+		return cmp.Or(cmp.Compare(a.from.Name, b.from.Name), cmp.Compare(a.from.UID, b.from.UID))
+	})
 	return all, nil
 }
 
@@ -110,11 +115,18 @@ func ask[Q, A any](ctx context.Context, c *Calls, p contact, v verb[Q, A], body 
 	}
 }
 
-// look asks all other members to look and hands each answer to take, which may refuse it. What does not come is counted.
+// look asks members to look and hands each answer to take, which may refuse it. Who is silent is not waited for. What does not come is
+// counted.
 func look[Q, A any](ctx context.Context, c *Calls, peers []contact, v verb[Q, A], q Q, take func(A) error) (missing []string, err error) {
-	all, err := everyone(ctx, c, peers, v, q)
+	heard := slices.DeleteFunc(slices.Clone(peers), contact.silent)
+	all, err := everyone(ctx, c, heard, v, q)
 	if err != nil {
 		return nil, err
+	}
+	for _, p := range peers {
+		if p.silent() {
+			all = append(all, told[A]{from: p, err: errSilent})
+		}
 	}
 	for _, t := range all {
 		if t.err == nil {

@@ -165,3 +165,18 @@ func (c *Calls) Sessions(ctx context.Context, f session.Filter, p session.Page) 
 	})
 	return session.Cut(all, func(i session.Info) string { return i.ID }, p), err
 }
+
+// Elsewhere returns what a session.Node of this process needs to hold limits of users on all nodes together.
+func (c *Calls) Elsewhere() session.Elsewhere { return elsewhere{c} }
+
+// elsewhere implements session.Elsewhere.
+type elsewhere struct{ calls *Calls }
+
+func (e elsewhere) SessionsOf(ctx context.Context, user string) (sessions int) {
+	_, err := look(ctx, e.calls, e.calls.members.usable(), lookOnline, []string{user}, func(online map[string]int) error {
+		sessions += online[user]
+		return nil
+	})
+	e.calls.unasked("sessions_per_user", err)
+	return sessions
+}

@@ -116,6 +116,9 @@ type contact struct {
 	here context.Context // Ends when the member has gone.
 }
 
+// silent says that the member may be stuck, or gone.
+func (c contact) silent() bool { return c.Silence >= silentAfter }
+
 // usable returns the other members that can be asked.
 func (m *Members) usable() []contact {
 	m.mu.Lock()

@@ -23,7 +23,7 @@ func (s *Session) connect(cmd *protocol.Command) error {
 	if err != nil {
 		return err
 	}
-	if !s.node.Registry.claim(s, event.User) {
+	if !s.claim(event.User) {
 		s.node.decided(s, hooks.OnConnect, "", "too many sessions of this user")
 		return core.DisconnectConnectionLimit
 	}
@@ -59,6 +59,26 @@ func (s *Session) connect(cmd *protocol.Command) error {
 	s.answered = true
 	s.node.Wheel.add(s, now)
 	return nil
+}
+
+// claim takes a place among the user's sessions, of all nodes if there are others. It reports false when the user has too many. A place
+// is taken before the others are counted: of two that come at the same time for the last one, both may be refused, and never too
+// many let in.
+func (s *Session) claim(user string) bool {
+	limit := s.node.Client.Limits.SessionsPerUser
+	if !s.node.Registry.claim(s, user) {
+		return false
+	}
+	if s.node.Elsewhere == nil || limit == 0 || user == "" {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	if elsewhere := s.node.Elsewhere.SessionsOf(ctx, user); len(s.node.Registry.ofUser(user))+elsewhere <= limit {
+		return true
+	}
+	s.node.Registry.release(s, user)
+	return false
 }
 
 // serverName is all that clients learn about the server's build: versions and host names are nobody's business.

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"log/slog"
 	"net/netip"
 	"sync/atomic"
@@ -30,6 +31,12 @@ type Recorder interface {
 	Record(event audit.Event)
 }
 
+// Elsewhere knows the sessions on the other nodes. Implemented by core/cluster. SessionsOf may be called concurrently, and returns at the
+// latest when ctx ends: sessions of nodes that do not answer are not counted.
+type Elsewhere interface {
+	SessionsOf(ctx context.Context, user string) int
+}
+
 // Node is what all sessions of one worker share. All fields are set before the first session opens and not changed.
 type Node struct {
 	Name   string // The node's name, in the audit.
@@ -50,6 +57,7 @@ type Node struct {
 	Metrics    *metrics.Metrics
 	Registry   *Registry
 	Wheel      *Wheel
+	Elsewhere  Elsewhere // nil: there are no other nodes.
 	Log        *slog.Logger
 
 	failed      failures // Of commands, for the log.

@@ -44,6 +44,13 @@ func (r *Registry) claim(s *Session, user string) bool {
 	return true
 }
 
+// release undoes the claim of a session that is not let in.
+func (r *Registry) release(s *Session, user string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.releaseLocked(s, user)
+}
+
 // releaseLocked undoes a claim.
 func (r *Registry) releaseLocked(s *Session, user string) {
 	list := r.users[user]
