@@ -49,7 +49,8 @@ const (
 	firstPause    = 100 * time.Millisecond
 	maxPause      = 5 * time.Second
 	ensureTimeout = 5 * time.Second
-	idleWait      = time.Second // How long the leader waits for a message before it looks at the world again.
+	lastLinger    = 50 * time.Millisecond // For more messages, when the end was asked for.
+	idleWait      = time.Second           // How long the leader waits for a message before it looks at the world again.
 )
 
 // Drain writes what is in the spool to the store, if it is the leader among all that share the bus. Otherwise it waits to become it.
@@ -134,7 +135,7 @@ func (d *Drain) Run(ctx context.Context) {
 			d.options.Log.Warn("the audit spool is not drained now", "error", err)
 		}
 		select {
-		case <-ctx.Done():
+		case <-life.Done():
 			return
 		case <-time.After(pause):
 		}
@@ -144,23 +145,23 @@ func (d *Drain) Run(ctx context.Context) {
 	}
 }
 
-// turn waits to be the leader, and leads. It returns nil when ctx has ended.
+// turn waits to be the leader, and leads. It returns nil when ctx has ended and there is nothing left to do.
 func (d *Drain) turn(ctx, life context.Context) error {
-	if err := d.ensure(ctx); err != nil {
+	if err := d.ensure(life); err != nil {
 		return err
 	}
-	if elected, err := d.elect(ctx); err != nil || !elected {
+	if elected, err := d.elect(ctx, life); err != nil || !elected {
 		return err
 	}
 	return d.lead(ctx, life)
 }
 
-// elect waits until this drain is the leader. It returns false when ctx has ended.
-func (d *Drain) elect(ctx context.Context) (bool, error) {
+// elect waits until this drain is the leader. It returns false when somebody else is and ctx has ended.
+func (d *Drain) elect(ctx, life context.Context) (bool, error) {
 	var seen uint64 // The revision that was found last, and since when:
 	var since time.Time
 	for {
-		if err := d.ledger.load(ctx); err != nil {
+		if err := d.ledger.load(life); err != nil {
 			return false, err
 		}
 		r, revision := d.ledger.now()
@@ -169,12 +170,12 @@ func (d *Drain) elect(ctx context.Context) (bool, error) {
 		}
 		free := r.Leader == "" || r.Leader == d.id || d.options.Bus.Alone() || time.Since(since) >= leaseTime
 		if free {
-			err := d.ledger.change(ctx, func(r *record) { r.Leader = d.id })
+			err := d.ledger.change(life, func(r *record) { r.Leader = d.id })
 			if !errors.Is(err, errDeposed) {
 				return err == nil, err
 			}
 		}
-		d.watch.look(ctx, d.stream)
+		d.watch.look(life, d.stream)
 		select {
 		case <-ctx.Done():
 			return false, nil
@@ -244,36 +245,39 @@ func (d *Drain) drain(ctx, leading context.Context) error {
 	r, _ := d.ledger.now()
 	in := &reader{stream: d.stream, next: r.Done + 1}
 	defer func() { in.close(context.WithoutCancel(leading)) }()
-	for goal := uint64(0); ; {
-		if ctx.Err() != nil && goal == 0 {
-			info, err := d.stream.Info(leading)
-			if err != nil {
-				return err
-			}
-			goal = info.State.LastSeq
-		}
-		r, _ := d.ledger.now()
-		if r.First == 0 && ctx.Err() != nil && r.Done >= goal {
-			return nil
-		}
-		all, err := d.claim(ctx, leading, in, r)
-		if err != nil {
-			return err
-		}
-		r, _ = d.ledger.now()
-		if r.First == 0 {
-			if ctx.Err() != nil && len(all) == 0 {
-				return nil
-			}
-			continue
-		}
-		if err := d.store(leading, &r, all); err != nil {
-			return err
-		}
-		if err := d.done(leading, &r); err != nil {
+	for ctx.Err() == nil {
+		if _, err := d.advance(leading, ctx, in, d.options.Linger); err != nil {
 			return err
 		}
 	}
+	info, err := d.stream.Info(leading)
+	if err != nil {
+		return err
+	}
+	for goal := info.State.LastSeq; ; {
+		if r, _ := d.ledger.now(); r.First == 0 && r.Done >= goal {
+			return nil
+		}
+		if some, err := d.advance(leading, leading, in, lastLinger); err != nil || !some {
+			return err
+		}
+	}
+}
+
+// advance stores the claimed range, or the next one. It reports false when there is none, or enough ends before one comes.
+func (d *Drain) advance(ctx, enough context.Context, in *reader, linger time.Duration) (bool, error) {
+	all, err := d.claim(ctx, enough, in, linger)
+	if err != nil {
+		return false, err
+	}
+	r, _ := d.ledger.now()
+	if r.First == 0 {
+		return false, nil
+	}
+	if err := d.store(ctx, &r, all); err != nil {
+		return false, err
+	}
+	return true, d.done(ctx, &r)
 }
 
 // identify makes sure that the record is about this stream, and that the stream has all that the record tells of.
@@ -300,20 +304,16 @@ func (d *Drain) identify(ctx context.Context) error {
 }
 
 // claim returns the messages to store, having written down which they are: none if none has come.
-func (d *Drain) claim(ctx, leading context.Context, in *reader, r record) ([]*message, error) {
-	if r.First != 0 {
-		return in.exactly(leading, r.Last)
+func (d *Drain) claim(ctx, enough context.Context, in *reader, linger time.Duration) ([]*message, error) {
+	if r, _ := d.ledger.now(); r.First != 0 {
+		return in.exactly(ctx, r.Last)
 	}
-	wait, l := idleWait, limits{d.options.Events, d.options.Bytes, d.options.Linger}
-	if ctx.Err() != nil {
-		l.linger = 0
-	}
-	all, err := in.gather(leading, wait, l)
+	all, err := in.gather(ctx, enough, idleWait, limits{d.options.Events, d.options.Bytes, linger})
 	if err != nil || len(all) == 0 {
 		return nil, err
 	}
 	first, last := all[0].seq, all[len(all)-1].seq
-	return all, d.persist(leading, func(r *record) { r.First, r.Last = first, last })
+	return all, d.persist(ctx, func(r *record) { r.First, r.Last = first, last })
 }
 
 // done notes that the claim is stored, and removes its messages.

@@ -63,14 +63,15 @@ func (r *reader) open(ctx context.Context) error {
 	return nil
 }
 
-// read returns the next message, decoded, or nil when there is none within a time.
-func (r *reader) read(ctx context.Context, within time.Duration) (*message, error) {
+// read returns the next message, decoded, or nil when there is none within a time or before enough ends.
+func (r *reader) read(ctx, enough context.Context, within time.Duration) (*message, error) {
 	if m := r.ahead; m != nil {
 		r.ahead = nil
 		return m, nil
 	}
 	limited, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
+	defer context.AfterFunc(enough, cancel)()
 	for {
 		if r.consumer == "" {
 			if err := r.open(ctx); err != nil {
@@ -117,12 +118,12 @@ type limits struct {
 	linger time.Duration // How long is waited for more, after the first message.
 }
 
-// gather returns the messages to store next: none if none comes within a time.
-func (r *reader) gather(ctx context.Context, within time.Duration, l limits) (all []*message, err error) {
+// gather returns the messages to store next: none if none comes within a time. When enough ends it waits for no more.
+func (r *reader) gather(ctx, enough context.Context, within time.Duration, l limits) (all []*message, err error) {
 	events, size := 0, 0
 	var end time.Time
 	for {
-		m, err := r.read(ctx, within)
+		m, err := r.read(ctx, enough, within)
 		if err != nil {
 			return nil, err
 		}
@@ -149,7 +150,7 @@ func (r *reader) gather(ctx context.Context, within time.Duration, l limits) (al
 // exactly returns the messages from r.next to last. Those that the stream no longer has are missing.
 func (r *reader) exactly(ctx context.Context, last uint64) (all []*message, err error) {
 	for r.next <= last {
-		m, err := r.read(ctx, time.Second)
+		m, err := r.read(ctx, ctx, idleWait)
 		switch {
 		case err != nil:
 			return nil, err

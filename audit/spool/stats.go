@@ -144,3 +144,30 @@ func (d *Drain) Problem() string {
 	}
 	return ""
 }
+
+// Stats says how draining goes, for the metrics.
+type Stats struct {
+	Leading     bool
+	Events      uint64        // Stored by this drain.
+	Refused     uint64        // Events that the store refused.
+	Repeated    uint64        // Messages that had been stored already.
+	SetAside    uint64        // Messages set aside.
+	Messages    uint64        // In the spool.
+	Bytes       int64         // In the spool.
+	Capacity    int64         // Of the spool, in bytes.
+	Oldest      time.Time     // When the first message in the spool came; zero: it is empty.
+	FullIn      time.Duration // Until the spool is full; 0: it is not filling.
+	LastSuccess time.Time     // When the store took something; zero before the first.
+}
+
+// Stats returns the counts since NewDrain, and the state of the spool as it was seen last. It may be called by any goroutine.
+func (d *Drain) Stats() Stats {
+	now, capacity, fullIn := d.watch.fill()
+	s := &d.stats
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Stats{
+		Leading: s.leading, Events: s.events.Load(), Refused: s.refused.Load(), Repeated: s.repeated.Load(), SetAside: s.setAside.Load(),
+		Messages: now.messages, Bytes: now.bytes, Capacity: capacity, Oldest: now.oldest, FullIn: fullIn, LastSuccess: s.success,
+	}
+}
