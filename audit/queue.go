@@ -19,34 +19,105 @@ type queue struct {
 	bytes    int64 // Their payload.
 	recorded uint64
 	full     uint64 // Refused because of a bound.
+	spool    uint64 // Refused because of a bound, while the sink had no room.
 	late     uint64 // Refused because closed.
 	closed   bool
+	failing  bool          // The last attempt to write failed.
+	sinkFull bool          // Because there was no room.
+	commit   *commit       // Of those who wait for what is in waiting; nil: nobody does.
+	relief   chan struct{} // Closed when there is room again or the sink works; nil: nobody waits.
 }
+
+// One part in so many of the room is for events that nobody can be made to wait with.
+const headroom = 10
 
 func newQueue(maxEvents int, maxBytes int64, batch int) *queue {
 	return &queue{maxEvents: maxEvents, maxBytes: maxBytes, batch: batch, wake: make(chan struct{}, 1)}
 }
 
 func (q *queue) add(e Event) {
-	size := payloadSize(e)
-	ready := false
 	q.mu.Lock()
+	ready := q.admitLocked(e) && q.count == q.batch
+	q.mu.Unlock()
+	if ready {
+		q.tell()
+	}
+}
+
+// addWaiting adds an event whose producer waits for it to be stored. It returns nil when the event was refused.
+func (q *queue) addWaiting(e Event) *commit {
+	q.mu.Lock()
+	var c *commit
+	if q.admitLocked(e) {
+		if q.commit == nil {
+			q.commit = &commit{done: make(chan struct{})}
+		}
+		c = q.commit
+	}
+	q.mu.Unlock()
+	if c != nil {
+		q.tell()
+	}
+	return c
+}
+
+// tell wakes who writes.
+func (q *queue) tell() {
+	select {
+	case q.wake <- struct{}{}:
+	default: // It has been told.
+	}
+}
+
+// admitLocked adds an event, or counts why not.
+func (q *queue) admitLocked(e Event) bool {
+	size := payloadSize(e)
 	q.recorded++
 	switch {
 	case q.closed:
 		q.late++
-	case q.events >= q.maxEvents || q.bytes+size > q.maxBytes:
-		q.full++
-	default:
+	case q.events < q.maxEvents && q.bytes+size <= q.maxBytes:
 		q.addLocked(e, size)
-		ready = q.count == q.batch
+		return true
+	case q.sinkFull:
+		q.spool++
+	default:
+		q.full++
 	}
-	q.mu.Unlock()
-	if ready {
-		select {
-		case q.wake <- struct{}{}:
-		default: // It has been told.
-		}
+	return false
+}
+
+// crowded returns nil when there is room for an event, and otherwise a channel that is closed when it is worth asking again.
+func (q *queue) crowded(mustWork bool) <-chan struct{} {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.crowdedLocked() && !(mustWork && q.failing) {
+		return nil
+	}
+	if q.relief == nil {
+		q.relief = make(chan struct{})
+	}
+	return q.relief
+}
+
+func (q *queue) crowdedLocked() bool {
+	return q.events >= q.maxEvents-q.maxEvents/headroom || q.bytes >= q.maxBytes-q.maxBytes/headroom
+}
+
+func (q *queue) relieveLocked() {
+	if q.relief != nil {
+		close(q.relief)
+		q.relief = nil
+	}
+}
+
+// note takes down how an attempt to write ended.
+func (q *queue) note(failing, full bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.failing, q.sinkFull = failing, full
+	if !failing {
+		q.relieveLocked()
 	}
 }
 
@@ -71,12 +142,12 @@ func (q *queue) addLocked(e Event, size int64) {
 }
 
 // take hands out all that waits. The emptied spare becomes the new waiting list, so that in a steady state nothing is allocated.
-func (q *queue) take(spare Batch) Batch {
+func (q *queue) take(spare Batch) (Batch, *commit) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	taken := q.waiting
-	q.waiting, q.count = spare, 0
-	return taken
+	taken, c := q.waiting, q.commit
+	q.waiting, q.count, q.commit = spare, 0, nil
+	return taken, c
 }
 
 // release gives back the room of events that were stored or given up.
@@ -89,6 +160,9 @@ func (q *queue) free(events int, bytes int64) {
 	defer q.mu.Unlock()
 	q.events -= events
 	q.bytes -= bytes
+	if !q.crowdedLocked() {
+		q.relieveLocked()
+	}
 }
 
 // closeIfEmpty makes add refuse everything from now on, unless something waits.
@@ -100,7 +174,7 @@ func (q *queue) closeIfEmpty() bool {
 }
 
 // close makes add refuse everything from now on and hands out what waits.
-func (q *queue) close() Batch {
+func (q *queue) close() (Batch, *commit) {
 	q.mu.Lock()
 	q.closed = true
 	q.mu.Unlock()

@@ -23,6 +23,9 @@ type Options struct {
 	FlushInterval time.Duration // Longest time an event waits for its batch [1 s].
 	WriteTimeout  time.Duration // Longest time for one batch [30 s].
 	DrainTimeout  time.Duration // Time that Run has, after its end was asked for, to store what waits [5 s].
+	Durable       bool          // RecordDurable waits until its event is stored.
+	Block         bool          // Admit waits for room, instead of letting events be dropped.
+	BlockTimeout  time.Duration // Longest time either of them waits [5 s].
 	Redactor      Redactor      // [Events are stored as they are.]
 	Log           *slog.Logger  // [Nothing is logged.]
 }
@@ -34,6 +37,7 @@ func (o Options) withDefaults() Options {
 	o.FlushInterval = cmp.Or(o.FlushInterval, time.Second)
 	o.WriteTimeout = cmp.Or(o.WriteTimeout, 30*time.Second)
 	o.DrainTimeout = cmp.Or(o.DrainTimeout, 5*time.Second)
+	o.BlockTimeout = cmp.Or(o.BlockTimeout, 5*time.Second)
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	return o
 }
@@ -53,6 +57,7 @@ type Recorder struct {
 	life    string // Begins the names of its batches, and of no other recorder's.
 	queue   *queue
 	report  report
+	tallies tallies
 
 	// Owned by Run.
 	sequence uint64
@@ -62,6 +67,8 @@ type Recorder struct {
 	refused     uint64
 	abandoned   uint64
 	redactedOut uint64
+	blocked     uint64
+	unconfirmed uint64
 	lastError   error
 	lastErrorAt time.Time
 	lastSuccess time.Time
@@ -106,20 +113,23 @@ func (r *Recorder) Run(ctx context.Context) {
 	for life.Err() == nil {
 		select {
 		case <-ctx.Done():
+			r.recordTallies()
 			if r.queue.closeIfEmpty() {
 				r.report.final(r.Stats())
 				return
 			}
 		case <-r.queue.wake:
 		case <-ticker.C:
+			r.recordTalliesInTime()
 		}
-		taken := r.queue.take(spare)
-		r.writeAll(life, taken)
+		taken, waiting := r.queue.take(spare)
+		waiting.settle(r.writeAll(life, taken))
 		spare = taken.empty()
 		r.report.drops(r.Stats())
 	}
-	left := r.queue.close()
+	left, waiting := r.queue.close()
 	r.abandon(&left)
+	waiting.settle(errEnded)
 	r.report.final(r.Stats())
 }
 
@@ -137,8 +147,11 @@ func (r *Recorder) endAfter(ctx, life context.Context, end context.CancelFunc) {
 	}
 }
 
-// writeAll writes all in batches. What is unwritten when ctx ends is dropped.
-func (r *Recorder) writeAll(ctx context.Context, all Batch) {
+// errEnded is why events are not stored that were recorded too late.
+var errEnded = errors.New("the server ends")
+
+// writeAll writes all in batches. What is unwritten when ctx ends is dropped. An error says that something was not stored.
+func (r *Recorder) writeAll(ctx context.Context, all Batch) (failed error) {
 	for all.Len() > 0 {
 		batch := all.split(r.options.BatchEvents)
 		r.redact(ctx, &batch)
@@ -147,16 +160,22 @@ func (r *Recorder) writeAll(ctx context.Context, all Batch) {
 		}
 		r.sequence++
 		batch.Token = fmt.Sprintf("%s/%d", r.life, r.sequence)
-		if !r.write(ctx, &batch) {
+		err := r.write(ctx, &batch)
+		if err == nil {
+			continue
+		}
+		failed = err
+		if !errors.Is(err, ErrRefused) {
 			r.abandon(&batch)
 			r.abandon(&all)
-			return
+			break
 		}
 	}
+	return failed
 }
 
-// write tries until the batch is stored or refused. It returns false when ctx ended before.
-func (r *Recorder) write(ctx context.Context, batch *Batch) bool {
+// write tries until the batch is stored, or refused for good (ErrRefused), or ctx ends.
+func (r *Recorder) write(ctx context.Context, batch *Batch) error {
 	for pause := firstPause; ctx.Err() == nil; pause = min(2*pause, maxPause) {
 		limited, cancel := context.WithTimeout(ctx, r.options.WriteTimeout)
 		err := r.sink.Write(limited, batch)
@@ -164,7 +183,7 @@ func (r *Recorder) write(ctx context.Context, batch *Batch) bool {
 		r.settle(batch, err)
 		if err == nil || errors.Is(err, ErrRefused) {
 			r.queue.release(batch)
-			return true
+			return err
 		}
 		r.report.drops(r.Stats())
 		select {
@@ -172,7 +191,7 @@ func (r *Recorder) write(ctx context.Context, batch *Batch) bool {
 		case <-ctx.Done():
 		}
 	}
-	return false
+	return errEnded
 }
 
 // jittered keeps nodes that lost the same store from returning at the same moment.
@@ -196,6 +215,7 @@ func (r *Recorder) settle(batch *Batch, err error) {
 		r.lastError, r.lastErrorAt = err, now
 	}
 	r.mu.Unlock()
+	r.queue.note(err != nil && !errors.Is(err, ErrRefused), errors.Is(err, ErrFull))
 	r.report.write(batch, err)
 }
 

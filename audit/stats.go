@@ -8,6 +8,7 @@ import (
 // The reasons for which events are dropped.
 const (
 	DropQueueFull = "queue_full" // The store is too slow or down for longer than the queue can absorb.
+	DropSpoolFull = "spool_full" // The same, because the spool has no room.
 	DropRefused   = "refused"    // The store will never take the batch; see ErrRefused.
 	DropShutdown  = "shutdown"   // Recorded after the end, or still waiting when the drain timeout was over.
 )
@@ -22,6 +23,8 @@ type Stats struct {
 	QueuedBytes int64             // Their payload.
 	LastError   error             // Why the last write failed; nil after a success.
 	LastErrorAt time.Time
+	Blocked     uint64    // Times that Admit refused.
+	Unconfirmed uint64    // Events that RecordDurable gave up waiting for; they may be stored later.
 	LastSuccess time.Time // Zero before the first.
 }
 
@@ -34,8 +37,8 @@ func (r *Recorder) Stats() Stats {
 	q := r.queue
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	dropped := map[string]uint64{DropQueueFull: q.full, DropRefused: r.refused, DropShutdown: q.late + r.abandoned}
-	settled := r.stored + r.redactedOut + q.full + r.refused + q.late + r.abandoned
+	dropped := map[string]uint64{DropQueueFull: q.full, DropSpoolFull: q.spool, DropRefused: r.refused, DropShutdown: q.late + r.abandoned}
+	settled := r.stored + r.redactedOut + q.full + q.spool + r.refused + q.late + r.abandoned
 	return Stats{
 		Recorded:    q.recorded,
 		Stored:      r.stored,
@@ -43,6 +46,8 @@ func (r *Recorder) Stats() Stats {
 		Dropped:     dropped,
 		Queued:      int(q.recorded - settled),
 		QueuedBytes: q.bytes,
+		Blocked:     r.blocked,
+		Unconfirmed: r.unconfirmed,
 		LastError:   r.lastError,
 		LastErrorAt: r.lastErrorAt,
 		LastSuccess: r.lastSuccess,
@@ -92,7 +97,7 @@ func (p *report) final(s Stats) {
 
 func (p *report) tellDrops(s Stats) {
 	lost := s.lost()
-	p.log.Error("audit events were dropped", "events", lost-p.lost, "total", lost, DropQueueFull, s.Dropped[DropQueueFull],
+	p.log.Error("audit events were dropped", "events", lost-p.lost, "total", lost, DropQueueFull, s.Dropped[DropQueueFull], DropSpoolFull, s.Dropped[DropSpoolFull],
 		DropRefused, s.Dropped[DropRefused], DropShutdown, s.Dropped[DropShutdown])
 	p.lost, p.lostTold = lost, time.Now()
 }
