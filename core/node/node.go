@@ -103,7 +103,7 @@ func (n *Node) open() error {
 		return err
 	}
 	n.worker, err = worker.New(worker.Options{
-		Config: c, Node: o.Name, Version: o.Version, Started: n.started, Hooks: n.chain, History: durable, Recorder: n.recorder,
+		Config: c, Node: o.Name, Version: o.Version, Started: n.started, Hooks: n.chain, History: durable, Recorder: n.recorder, Durability: n.recorder,
 		Metrics: n.metrics, Registry: n.registry, Pages: pages, Wrap: wrap, Log: n.log,
 	})
 	if err != nil || o.Bus == nil || o.Bus.Alone() {

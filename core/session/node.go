@@ -53,7 +53,8 @@ type Node struct {
 	Hooks      *hooks.Chain
 	Notices    *Notices
 	Recorder   Recorder
-	Announcer  Announcer // nil: nobody wants to know.
+	Durability Durability // nil: publications do not wait for their record.
+	Announcer  Announcer  // nil: nobody wants to know.
 	Metrics    *metrics.Metrics
 	Registry   *Registry
 	Wheel      *Wheel

@@ -32,13 +32,18 @@ func (s *Session) publish(cmd *protocol.Command) error {
 	if err != nil {
 		return err
 	}
+	if err := s.node.admit(context.Background()); err != nil {
+		return err
+	}
 	deliveries := 0
 	if verdict != audit.MessageDrop {
 		if deliveries, err = s.hand(out); err != nil {
 			return err
 		}
 	}
-	s.recordMessage(out.ns, out.pub, verdict, deliveries)
+	if err := s.recordMessage(out.ns, out.pub, verdict, deliveries); err != nil {
+		return err
+	}
 	s.reply(&protocol.Reply{Id: cmd.Id, Publish: &protocol.PublishResult{}})
 	return nil
 }
@@ -160,10 +165,10 @@ func fleeting(ns *channel.Namespace) *channel.Namespace {
 	return &without
 }
 
-func (s *Session) recordMessage(ns *channel.Namespace, pub *core.Publication, verdict audit.MessageVerdict, deliveries int) {
+func (s *Session) recordMessage(ns *channel.Namespace, pub *core.Publication, verdict audit.MessageVerdict, deliveries int) error {
 	m := s.node.message(ns, pub, verdict, deliveries)
 	m.User, m.Session, m.ClientID = s.client.User, s.id, s.client.Name
-	s.node.Recorder.Record(m)
+	return s.node.recordMessage(context.Background(), m)
 }
 
 // message makes the record of a publication, without its publisher.

@@ -58,13 +58,18 @@ func (s *Server) publish(ctx context.Context, ns *channel.Namespace, o *Outgoing
 	}
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
+	if err := s.node.admit(ctx); err != nil {
+		return core.Position{}, err
+	}
 	out, err := s.node.Hub.Publish(ctx, route, pub, core.ID{})
 	if err != nil {
 		return core.Position{}, err
 	}
 	s.node.Metrics.Publications.WithLabelValues(ns.Name).Inc()
 	s.node.Metrics.Deliveries.WithLabelValues(ns.Name).Add(float64(out.Deliveries))
-	s.node.Recorder.Record(s.node.message(ns, pub, audit.MessageAllow, out.Deliveries))
+	if err := s.node.recordMessage(ctx, s.node.message(ns, pub, audit.MessageAllow, out.Deliveries)); err != nil {
+		return core.Position{}, err
+	}
 	return out.Position, nil
 }
 

@@ -28,18 +28,19 @@ import (
 
 // Options are what a worker is made of.
 type Options struct {
-	Config   *config.Config
-	Node     string // Name of the node.
-	Version  string // Of the program, for the server API.
-	Started  time.Time
-	Hooks    *hooks.Chain
-	History  history.Store // Of the namespaces whose history is durable; nil: all are kept in memory.
-	Recorder session.Recorder
-	Metrics  *metrics.Metrics
-	Registry prometheus.Registerer // Gets the gauges.
-	Pages    http.Handler          // Answers what is no client endpoint; nil: 404.
-	Wrap     func(http.Handler) http.Handler
-	Log      *slog.Logger
+	Config     *config.Config
+	Node       string // Name of the node.
+	Version    string // Of the program, for the server API.
+	Started    time.Time
+	Hooks      *hooks.Chain
+	History    history.Store // Of the namespaces whose history is durable; nil: all are kept in memory.
+	Recorder   session.Recorder
+	Durability session.Durability // nil: publications do not wait for their record.
+	Metrics    *metrics.Metrics
+	Registry   prometheus.Registerer // Gets the gauges.
+	Pages      http.Handler          // Answers what is no client endpoint; nil: 404.
+	Wrap       func(http.Handler) http.Handler
+	Log        *slog.Logger
 }
 
 // Worker keeps client connections.
@@ -84,7 +85,7 @@ func New(o Options) (*Worker, error) {
 		Name: o.Node, Epoch: uint64(o.Started.Unix()),
 		Client: c.Client, Auth: c.Auth, Tokens: tokens, Namespaces: named(namespaces, o.Hooks), Notices: session.NewNotices(o.Hooks, o.Metrics, o.Log),
 		Hub: members, History: store, Presence: presence.New(members), Hooks: o.Hooks,
-		Recorder: o.Recorder, Metrics: o.Metrics, Log: o.Log,
+		Recorder: o.Recorder, Durability: o.Durability, Metrics: o.Metrics, Log: o.Log,
 		Registry: session.NewRegistry(c.Client.Limits.SessionsPerUser), Wheel: session.NewWheel(),
 	}
 	w.own = session.NewServer(w.node, o.Version)
