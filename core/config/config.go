@@ -183,8 +183,11 @@ type BusCluster struct {
 // Audit is the record of what happened.
 type Audit struct {
 	Store         string        `koanf:"store" doc:"sqlite, clickhouse, or none. Empty: clickhouse when a DSN is set, otherwise sqlite."`
-	Queue         int           `koanf:"queue" doc:"Events that may wait for the store; beyond it they are dropped and counted."`
-	QueueSize     Size          `koanf:"queue_size" doc:"Bytes of payload that may wait for the store."`
+	Mode          string        `koanf:"mode" doc:"fast: publishers do not wait for the record of their messages. durable: they are answered when it is on the bus."`
+	OnFull        string        `koanf:"on_full" doc:"What happens when events cannot be taken: drop (they are lost and counted) or block (publishers wait up to 5 s and are refused then)."`
+	SpoolSize     Size          `koanf:"spool_size" only:"agent" doc:"Bytes on the bus for events on their way to the store; 0: a quarter of what the bus may take of the disk, 4 GiB with bus.url."`
+	Queue         int           `koanf:"queue" doc:"Events that may wait in a process's memory."`
+	QueueSize     Size          `koanf:"queue_size" doc:"Bytes of payload that may wait in a process's memory."`
 	BatchEvents   int           `koanf:"batch_events" doc:"Events that are written at once."`
 	FlushInterval time.Duration `koanf:"flush_interval" doc:"Longest time an event waits for its batch."`
 	SQLite        SQLite        `koanf:"sqlite" only:"agent"`

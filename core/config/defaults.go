@@ -39,6 +39,7 @@ func Default() Config {
 		Agent: Agent{DrainWindow: 10 * time.Second},
 		Bus:   Bus{Replicas: 1, Prefix: "zenconn"},
 		Audit: Audit{
+			Mode: "fast", OnFull: "drop",
 			Queue:       100_000,
 			QueueSize:   64 << 20,
 			BatchEvents: 10_000,

@@ -296,6 +296,8 @@ func TestValidation(t *testing.T) {
 		"audit: {store: clickhouse}":                           "a.yaml:1: audit.store: the store clickhouse needs audit.clickhouse.dsn",
 		"audit: {clickhouse: {dsn: 'http://u:geheim@h'}}":      "a.yaml:1: audit.clickhouse.dsn: want clickhouse://user:password@host:9000/database",
 		"audit: {clickhouse: {dsn: 'clickhouse://u:geheim%'}}": "a.yaml:1: audit.clickhouse.dsn: want clickhouse://user:password@host:9000/database",
+		"audit: {mode: slow}":                                  `a.yaml:1: audit.mode: want one of fast, durable, not "slow"`,
+		"audit: {on_full: wait}":                               `a.yaml:1: audit.on_full: want one of drop, block, not "wait"`,
 		"audit: {queue: 5}":                                    "a.yaml:1: audit.queue: audit.batch_events (10000) must be at least 1 and at most audit.queue (5)",
 		"audit: {queue_size: 0}":                               "a.yaml:1: audit.queue_size: want more than 0",
 		"audit: {flush_interval: 0}":                           "a.yaml:1: audit.flush_interval: want more than 0, not 0s",

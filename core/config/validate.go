@@ -241,6 +241,9 @@ func (v *validator) audit(a *Audit) {
 	}
 	v.require(a.Store != "clickhouse" || a.ClickHouse.DSN != "", "the store clickhouse needs audit.clickhouse.dsn", "audit.store", "audit.clickhouse.dsn")
 	v.require(a.ClickHouse.DSN == "" || validDSN(a.ClickHouse.DSN), "want clickhouse://user:password@host:9000/database", "audit.clickhouse.dsn")
+	v.oneOf("audit.mode", a.Mode, "fast", "durable")
+	v.oneOf("audit.on_full", a.OnFull, "drop", "block")
+	v.require(a.SpoolSize >= 0, "want 0 or more", "audit.spool_size")
 	v.positive("audit.clickhouse.timeout", a.ClickHouse.Timeout)
 	v.positive("audit.flush_interval", a.FlushInterval)
 	v.atLeast("audit.queue", a.Queue, 1)
