@@ -171,7 +171,7 @@ var functions = numbered([]Function{
 
 // Parameters and results that several functions have.
 var (
-	keyParam      = Param{Name: "key", Type: Text, Doc: "1 to 255 bytes. Every plugin has keys of its own."}
+	keyParam      = Param{Name: "key", Type: Text, Doc: "1 to 255 bytes of UTF-8. Every plugin has keys of its own."}
 	valueParam    = Param{Name: "value", Type: Bytes, Doc: "At most 64 KiB."}
 	revisionParam = Param{Name: "revision", Type: Int}
 	ttlParam      = Param{Name: "ttl", Type: Duration, Optional: true, Doc: "How long it is kept; 0: for ever."}

@@ -3,10 +3,11 @@ package host
 import (
 	"context"
 	"time"
+	"unicode/utf8"
 )
 
 // KV keeps what plugins store. Its methods may be called concurrently, return soon after ctx ends, and keep nothing of value. Keys are 1
-// to MaxKey bytes, values at most MaxValue, both of any kind; ttl is 0 or a millisecond at least. Revisions are positive and grow.
+// to MaxKey bytes of UTF-8, values at most MaxValue bytes of any kind; ttl is 0 or a millisecond at least. Revisions are positive and grow.
 //
 // An error is not shown to the plugin, which learns only that the store does not answer, except a Failure.
 type KV interface {
@@ -28,6 +29,9 @@ const (
 func checkKey(c *Call) error {
 	if n := len(c.Args[0].Text); n == 0 || n > MaxKey {
 		return failure("the key has %d bytes; it must have 1 to %d", n, MaxKey)
+	}
+	if !utf8.ValidString(c.Args[0].Text) {
+		return failure("the key is not UTF-8")
 	}
 	return nil
 }

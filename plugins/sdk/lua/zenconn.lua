@@ -225,13 +225,13 @@ function strings.from_base64(text) end
 kv = {}
 
 ---Reads a value that this plugin has stored, here or on another node. It needs allow.kv.
----@param key string 1 to 255 bytes. Every plugin has keys of its own.
+---@param key string 1 to 255 bytes of UTF-8. Every plugin has keys of its own.
 ---@return string? value nil: the key has no value.
 ---@return integer|string|nil revision Or why it could not be done.
 function kv.get(key) end
 
 ---Stores a value, whatever was there before. It needs allow.kv.
----@param key string 1 to 255 bytes. Every plugin has keys of its own.
+---@param key string 1 to 255 bytes of UTF-8. Every plugin has keys of its own.
 ---@param value string At most 64 KiB.
 ---@param ttl? number Seconds. How long it is kept; 0: for ever.
 ---@return integer? revision
@@ -239,7 +239,7 @@ function kv.get(key) end
 function kv.set(key, value, ttl) end
 
 ---Stores a value if nobody else has since the revision was read (compare and swap). It needs allow.kv.
----@param key string 1 to 255 bytes. Every plugin has keys of its own.
+---@param key string 1 to 255 bytes of UTF-8. Every plugin has keys of its own.
 ---@param value string At most 64 KiB.
 ---@param revision integer 0: the key must have no value.
 ---@param ttl? number Seconds. How long it is kept; 0: for ever.
@@ -248,7 +248,7 @@ function kv.set(key, value, ttl) end
 function kv.cas(key, value, revision, ttl) end
 
 ---Removes a value, if there is one. It needs allow.kv.
----@param key string 1 to 255 bytes. Every plugin has keys of its own.
+---@param key string 1 to 255 bytes of UTF-8. Every plugin has keys of its own.
 ---@return true? done
 ---@return string? reason Why it could not be done.
 function kv.delete(key) end
