@@ -39,7 +39,7 @@ type Options struct {
 	Agent   func() string // UID of the agent that supervises it; it changes when that one is started again.
 	Version string        // Of the program.
 	Bus     *bus.Bus      // Open; nil: nothing needs it.
-	Sink    audit.Sink    // Where the audit goes; nil: recording is off.
+	Sink    audit.Writer  // Where the audit goes; nil: recording is off.
 	Stdout  io.Writer     // For the access log when it goes to no file.
 	Log     *slog.Logger
 	Pages   func(http.Handler) http.Handler // Puts more beside the pages on the clients' listener; nil: nothing.
@@ -82,7 +82,7 @@ func (n *Node) open() error {
 	n.recorder = audit.New(o.Sink, audit.Options{
 		Node: o.Name, Epoch: uint64(n.started.Unix()), Queue: c.Audit.Queue, QueueBytes: int64(c.Audit.QueueSize),
 		BatchEvents: c.Audit.BatchEvents, FlushInterval: c.Audit.FlushInterval, WriteTimeout: c.Audit.ClickHouse.Timeout,
-		DrainTimeout: c.Shutdown.Timeout, Redactor: redactor, Log: n.log,
+		DrainTimeout: c.Shutdown.Timeout, Durable: c.Audit.Mode == "durable", Block: c.Audit.OnFull == "block", Redactor: redactor, Log: n.log,
 	})
 	n.registry.MustRegister(newAuditCollector(n.recorder))
 
