@@ -35,6 +35,6 @@
 // # What cannot be stored
 //
 // Messages that nobody can read, events of kinds that this program does not know, and events that the store refuses for good are put, as
-// they are, into a second stream, once, before the range is done. Replay puts them back into the spool. If the second stream is full the drain
+// they are, into a second stream, once, before the range is done. Retry puts them back into the spool. If the second stream is full the drain
 // waits: it never drops.
 package spool

@@ -65,6 +65,7 @@ type Drain struct {
 
 	// Set by ensure, used by Run's goroutine.
 	stream natsjs.Stream
+	aside  natsjs.Stream
 	ledger *ledger
 
 	watch watch
@@ -103,6 +104,8 @@ func (d *Drain) ensure(ctx context.Context) error {
 		}
 		if i == 0 {
 			d.stream = stream
+		} else {
+			d.aside = stream
 		}
 	}
 	kv, err := d.js.CreateOrUpdateKeyValue(ctx, natsjs.KeyValueConfig{
@@ -175,7 +178,7 @@ func (d *Drain) elect(ctx, life context.Context) (bool, error) {
 				return err == nil, err
 			}
 		}
-		d.watch.look(life, d.stream)
+		d.watch.look(life, d.stream, d.aside)
 		select {
 		case <-ctx.Done():
 			return false, nil
@@ -229,7 +232,7 @@ func (d *Drain) beat(leading context.Context, depose context.CancelCauseFunc) {
 			depose(err)
 			return
 		}
-		last, known := d.watch.look(leading, d.stream)
+		last, known := d.watch.look(leading, d.stream, d.aside)
 		if r, _ := d.ledger.now(); known && last < r.Done {
 			depose(errors.New("the bus has lost the end of the audit spool"))
 			return

@@ -146,9 +146,6 @@ func (d *Drain) write(ctx context.Context, b *audit.Batch) error {
 	}
 }
 
-// headerReason says why a message was set aside.
-const headerReason = "Zc-Audit-Reason"
-
 // setAside puts a message into the second stream, once for each name. It tries until it is there or ctx ends.
 func (d *Drain) setAside(ctx context.Context, name string, data []byte, why string) error {
 	m := &nats.Msg{Subject: d.names.asideTo, Data: data, Header: nats.Header{natsjs.MsgIDHeader: {name}, headerReason: {oneLine(why)}}}
@@ -159,7 +156,7 @@ func (d *Drain) setAside(ctx context.Context, name string, data []byte, why stri
 		if err == nil {
 			if !ack.Duplicate {
 				d.stats.setAside.Add(1)
-				d.options.Log.Error("audit events could not be stored and were set aside", "why", why, "ask", "zenconn audit replay")
+				d.options.Log.Error("audit events could not be stored and were set aside", "why", why, "again", "zenconn audit retry")
 			}
 			return nil
 		}
