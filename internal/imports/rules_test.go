@@ -8,7 +8,7 @@ package imports
 var layers = [][]string{
 	{"core", "public", "configs"},
 	{"core/protocol", "core/config", "core/metrics", "hooks", "audit"},
-	{"core/channel", "core/auth", "core/outbound", "core/supervise", "core/handover", "hooks/...", "audit/sqlite", "audit/clickhouse", "audit/audittest"},
+	{"core/channel", "core/auth", "core/outbound", "core/supervise", "hooks/...", "audit/sqlite", "audit/clickhouse", "audit/audittest"},
 	{"core/history", "core/presence", "core/bus", "plugins", "plugins/...", "audit/store"},
 	{"core/history/...", "core/join", "core/kv", "audit/spool"},
 	{"core/hub"},
