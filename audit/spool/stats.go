@@ -49,9 +49,7 @@ func (s *stats) wrote(b *audit.Batch, err error) {
 	s.failure, s.success = nil, time.Now()
 }
 
-// storeFails notes a failure. It reports whether the log should hear of it.
-func (s *stats) storeFails(err error) bool { return s.trouble(err) }
-
+// trouble notes a failure. It reports whether the log should hear of it.
 func (s *stats) trouble(err error) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -70,6 +68,7 @@ type watch struct {
 	mu      sync.Mutex // Guards all below.
 	samples []sample
 	max     int64
+	aside   uint64 // Messages.
 }
 
 type sample struct {
@@ -85,7 +84,7 @@ const (
 )
 
 // look takes a sample, if the last one is old enough, and returns the number of the last message.
-func (w *watch) look(ctx context.Context, stream natsjs.Stream) (last uint64, known bool) {
+func (w *watch) look(ctx context.Context, stream, aside natsjs.Stream) (last uint64, known bool) {
 	w.mu.Lock()
 	fresh := len(w.samples) > 0 && time.Since(w.samples[len(w.samples)-1].at) < sampleEvery-100*time.Millisecond
 	w.mu.Unlock()
@@ -98,20 +97,24 @@ func (w *watch) look(ctx context.Context, stream natsjs.Stream) (last uint64, kn
 	if err != nil {
 		return 0, false
 	}
+	asideInfo, err := aside.Info(ctx)
+	if err != nil {
+		return 0, false
+	}
 	s := sample{time.Now(), int64(info.State.Bytes), info.State.Msgs, info.State.FirstTime}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.max = info.Config.MaxBytes
+	w.max, w.aside = info.Config.MaxBytes, asideInfo.State.Msgs
 	w.samples = append(w.samples[max(len(w.samples)-maxSamples+1, 0):], s)
 	return info.State.LastSeq, true
 }
 
 // fill says how full the spool is, and when it will be full at the rate of the last minute.
-func (w *watch) fill() (now sample, capacity int64, fullIn time.Duration) {
+func (w *watch) fill() (now sample, capacity int64, aside uint64, fullIn time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.samples) == 0 {
-		return sample{}, w.max, 0
+		return sample{}, w.max, w.aside, 0
 	}
 	first, last := w.samples[0], w.samples[len(w.samples)-1]
 	grown, took := last.bytes-first.bytes, last.at.Sub(first.at)
@@ -119,7 +122,7 @@ func (w *watch) fill() (now sample, capacity int64, fullIn time.Duration) {
 		rate := float64(grown) / took.Seconds()
 		fullIn = time.Duration(float64(w.max-last.bytes) / rate * float64(time.Second))
 	}
-	return last, w.max, max(fullIn, 0)
+	return last, w.max, w.aside, max(fullIn, 0)
 }
 
 // Problem says in a sentence what is wrong with the drain, or "".
@@ -127,7 +130,7 @@ func (d *Drain) Problem() string {
 	d.stats.mu.Lock()
 	failure := d.stats.failure
 	d.stats.mu.Unlock()
-	now, capacity, fullIn := d.watch.fill()
+	now, capacity, aside, fullIn := d.watch.fill()
 	full := 0.0
 	if capacity > 0 {
 		full = float64(now.bytes) / float64(capacity) * 100
@@ -141,6 +144,8 @@ func (d *Drain) Problem() string {
 		return fmt.Sprintf("audit events wait in the spool, since they cannot be stored (see the log); %s", level)
 	case full > 80:
 		return "audit events come faster than they can be stored: " + level
+	case aside > 0:
+		return fmt.Sprintf("%d batches of audit events could not be stored and were set aside (see the log); try again with: zenconn audit retry", aside)
 	}
 	return ""
 }
@@ -151,7 +156,8 @@ type Stats struct {
 	Events      uint64        // Stored by this drain.
 	Refused     uint64        // Events that the store refused.
 	Repeated    uint64        // Messages that had been stored already.
-	SetAside    uint64        // Messages set aside.
+	SetAside    uint64        // Messages that this drain has set aside.
+	Aside       uint64        // Messages that are set aside now.
 	Messages    uint64        // In the spool.
 	Bytes       int64         // In the spool.
 	Capacity    int64         // Of the spool, in bytes.
@@ -162,12 +168,12 @@ type Stats struct {
 
 // Stats returns the counts since NewDrain, and the state of the spool as it was seen last. It may be called by any goroutine.
 func (d *Drain) Stats() Stats {
-	now, capacity, fullIn := d.watch.fill()
+	now, capacity, aside, fullIn := d.watch.fill()
 	s := &d.stats
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return Stats{
-		Leading: s.leading, Events: s.events.Load(), Refused: s.refused.Load(), Repeated: s.repeated.Load(), SetAside: s.setAside.Load(),
+		Leading: s.leading, Events: s.events.Load(), Refused: s.refused.Load(), Repeated: s.repeated.Load(), SetAside: s.setAside.Load(), Aside: aside,
 		Messages: now.messages, Bytes: now.bytes, Capacity: capacity, Oldest: now.oldest, FullIn: fullIn, LastSuccess: s.success,
 	}
 }

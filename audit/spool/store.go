@@ -135,7 +135,7 @@ func (d *Drain) write(ctx context.Context, b *audit.Batch) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if d.stats.storeFails(err) {
+		if d.stats.trouble(err) {
 			d.options.Log.Error("cannot write to the audit store; the events wait in the spool", "events", b.Len(), "error", err)
 		}
 		select {
@@ -160,7 +160,7 @@ func (d *Drain) setAside(ctx context.Context, name string, data []byte, why stri
 			}
 			return nil
 		}
-		if d.stats.storeFails(fmt.Errorf("audit events that the store refuses cannot be set aside: %w", explain(err))) {
+		if d.stats.trouble(fmt.Errorf("audit events that the store refuses cannot be set aside: %w", explain(err))) {
 			d.options.Log.Error("audit events that the store refuses cannot be set aside; the drain waits", "error", err)
 		}
 		select {
