@@ -3,6 +3,7 @@ package bus
 import (
 	"context"
 	"crypto/rand"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,9 +11,9 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -23,7 +24,6 @@ const (
 	watchInterval = 2 * time.Second
 	sickTime      = 5 * time.Second // A server that is sick for so long is started again, if there is room on the disk.
 	leastFree     = 8 << 20         // Bytes that must be free for that.
-	maxPayload    = 8 << 20         // The server's own recommendation; clients' frames are smaller by far.
 	maxMemory     = 256 << 20       // For streams in memory and the server's own.
 	tokenFile     = "bus.token"
 )
@@ -31,15 +31,20 @@ const (
 // embedded is the server in this process. It can be exchanged while connections to it live: they connect again.
 type embedded struct {
 	// Set by start.
-	options Options
-	log     *seldom
-	dir     string
-	token   string // What connections must show; "" without a listener.
-	budget  int64  // Bytes the streams may take together.
+	options     Options
+	log         *seldom
+	dir         string
+	token       string         // What connections must show; "" without a listener.
+	budget      int64          // Bytes the streams may take together.
+	cert        *certificate   // nil: no TLS.
+	authorities *x509.CertPool // Whose certificates other agents may have.
+
+	twin atomic.Pointer[time.Time] // When another agent with our name was last there.
 
 	mu     sync.RWMutex // Guards all below.
 	server *server.Server
-	sick   string // What is wrong; "": nothing.
+	sick   string       // What is wrong; "": nothing.
+	last   *net.TCPAddr // Where the server listens, or did; nil: nowhere.
 }
 
 // start makes the first server.
@@ -52,17 +57,43 @@ func (e *embedded) start(ctx context.Context) error {
 	if e.budget, err = budget(e.dir); err != nil {
 		return fmt.Errorf("bus: cannot find out how much room there is: %w", err)
 	}
-	if e.options.Config.Listen != "" {
-		if e.token, err = credential(filepath.Join(e.options.Data, tokenFile)); err != nil {
-			return fmt.Errorf("bus: %w", err)
-		}
+	if err := e.credentials(); err != nil {
+		return fmt.Errorf("bus: %w", err)
 	}
 	s, err := e.launch(ctx)
 	if err != nil {
 		return err
 	}
-	e.server = s
+	if e.clustered() {
+		e.gather(ctx, s)
+	}
+	sick, _ := e.examine(s)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.server, e.sick = s, sick
 	return nil
+}
+
+// credentials reads what others must show, and what we show.
+func (e *embedded) credentials() (err error) {
+	c := e.options.Config
+	if c.Listen == "" && !e.clustered() {
+		return nil
+	}
+	if e.token = c.Token; e.token == "" {
+		if e.token, err = credential(filepath.Join(e.options.Data, tokenFile)); err != nil {
+			return err
+		}
+	}
+	if c.TLS.Cert != "" {
+		if e.cert, err = loadCertificate(c.TLS.Cert, c.TLS.Key); err != nil {
+			return err
+		}
+	}
+	if c.TLS.CA != "" {
+		e.authorities, err = loadAuthorities(c.TLS.CA)
+	}
+	return err
 }
 
 // launch starts a server and waits until it answers.
@@ -72,26 +103,23 @@ func (e *embedded) launch(ctx context.Context) (*server.Server, error) {
 	o := &server.Options{
 		ServerName: e.options.Node, DontListen: true, NoSigs: true, NoLog: true, JetStream: true, StoreDir: e.dir,
 		JetStreamMaxMemory: maxMemory, JetStreamMaxStore: 1 << 60, DisableJetStreamBanner: true, MaxPayload: maxPayload,
-		Authorization: e.token,
+		Authorization: e.token, LameDuckDuration: 2 * time.Second, LameDuckGracePeriod: 500 * time.Millisecond,
 	}
-	if e.options.Config.Listen != "" {
-		host, port, err := net.SplitHostPort(e.options.Config.Listen)
-		if err != nil {
-			return nil, fmt.Errorf("bus.listen: %w", err)
+	if e.options.Config.Listen != "" || e.clustered() {
+		if err := e.serve(o); err != nil {
+			return nil, fmt.Errorf("bus: %w", err)
 		}
-		if o.Port, err = strconv.Atoi(port); err != nil {
-			return nil, fmt.Errorf("bus.listen: %w", err)
-		}
-		o.Host, o.DontListen = host, false
-		if o.Port == 0 {
-			o.Port = server.RANDOM_PORT
+	}
+	if e.clustered() {
+		if err := e.cluster(o); err != nil {
+			return nil, fmt.Errorf("bus: %w", err)
 		}
 	}
 	s, err := server.NewServer(o)
 	if err != nil {
 		return nil, fmt.Errorf("bus: %w", err)
 	}
-	s.SetLoggerV2(serverLog{e.options.Log}, false, false, false)
+	s.SetLoggerV2(serverLog{e.options.Log, e.options.Config.Cluster.Secret, &e.twin}, false, false, false)
 	started := make(chan struct{})
 	go func() { s.Start(); close(started) }()
 	ready := make(chan bool, 1)
@@ -108,6 +136,11 @@ func (e *embedded) launch(ctx context.Context) (*server.Server, error) {
 		return nil, errors.Join(fmt.Errorf("bus: the embedded NATS server does not start in %s (see the log)", e.dir), ctx.Err())
 	}
 	<-started
+	if addr, ok := s.Addr().(*net.TCPAddr); ok && e.options.Config.Listen != "" {
+		e.mu.Lock()
+		e.last = addr
+		e.mu.Unlock()
+	}
 	return s, nil
 }
 
@@ -124,10 +157,10 @@ func (e *embedded) InProcessConn() (net.Conn, error) {
 func (e *embedded) addr() string {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	if e.server == nil || e.options.Config.Listen == "" {
+	if e.last == nil {
 		return ""
 	}
-	return e.server.Addr().String()
+	return e.last.String()
 }
 
 func (e *embedded) problem() string {
@@ -148,13 +181,19 @@ func (e *embedded) watch(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		sick := e.examine()
+		e.mu.RLock()
+		s := e.server
+		e.mu.RUnlock()
+		sick, broken := e.examine(s)
 		e.mu.Lock()
 		e.sick = sick
 		e.mu.Unlock()
 		switch {
-		case sick == "":
+		case !broken:
 			since = time.Time{}
+			if sick != "" {
+				e.log.say(slog.LevelWarn, "the embedded bus waits", "problem", sick)
+			}
 		case since.IsZero():
 			since = time.Now()
 			e.log.say(slog.LevelError, "the embedded bus does not store", "problem", sick)
@@ -167,18 +206,31 @@ func (e *embedded) watch(ctx context.Context) {
 	}
 }
 
-// examine returns what is wrong with the server.
-func (e *embedded) examine() string {
-	e.mu.RLock()
-	s := e.server
-	e.mu.RUnlock()
+// examine returns what is wrong with a server, and whether starting it anew may help.
+func (e *embedded) examine(s *server.Server) (sick string, broken bool) {
+	const advice = "the embedded bus cannot store (is the disk full?): "
 	if s == nil {
-		return "the embedded bus is down; see the log"
+		return "the embedded bus is down; see the log", true
 	}
-	if health := s.Healthz(nil); health.StatusCode >= 400 {
-		return "the embedded bus cannot store (is the disk full?): " + health.Error
+	if !e.clustered() {
+		if health := s.Healthz(nil); health.StatusCode >= 400 {
+			return advice + health.Error, true
+		}
+		return "", false
 	}
-	return ""
+	if health := s.Healthz(&server.HealthzOptions{JSEnabledOnly: true}); health.StatusCode >= 400 {
+		return advice + health.Error, true
+	}
+	if sick := e.leaderless(s); sick != "" {
+		return sick, false
+	}
+	// That a copy here is behind those elsewhere is no problem: they are used meanwhile.
+	for _, problem := range s.Healthz(&server.HealthzOptions{Details: true}).Errors {
+		if strings.Contains(problem.Error, "write error") {
+			return advice + problem.Error, true
+		}
+	}
+	return "", false
 }
 
 func (e *embedded) restart(ctx context.Context) {
@@ -208,6 +260,9 @@ func (e *embedded) stop() {
 	e.server = nil
 	e.mu.Unlock()
 	if s != nil {
+		if e.clustered() {
+			e.handOver(s)
+		}
 		s.Shutdown()
 		s.WaitForShutdown()
 	}

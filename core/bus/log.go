@@ -4,17 +4,31 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // serverLog hands what the embedded server has to say to our log. Its notices are for people who run a NATS server: they become
 // debug messages. Its warnings tell of what it has dealt with, such as the traces of a process that was killed.
-type serverLog struct{ log *slog.Logger }
+type serverLog struct {
+	log    *slog.Logger
+	secret string                     // Not written; "": there is none.
+	twin   *atomic.Pointer[time.Time] // Set when another server has the same name: the server tells only its log.
+}
 
 func (l serverLog) write(level slog.Level, format string, args []any) {
+	if strings.Contains(format, "has a duplicate name") {
+		now := time.Now()
+		l.twin.Store(&now)
+	}
 	if l.log.Enabled(context.Background(), level) {
-		l.log.Log(context.Background(), level, "NATS: "+fmt.Sprintf(format, args...)) //nolint:sloglint // Another program's words.
+		text := fmt.Sprintf(format, args...)
+		if l.secret != "" {
+			text = strings.ReplaceAll(text, l.secret, "***")
+		}
+		l.log.Log(context.Background(), level, "NATS: "+text) //nolint:sloglint // Another program's words.
 	}
 }
 

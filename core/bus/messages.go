@@ -18,6 +18,9 @@ const (
 // Publish sends a message, on a subject which follows the prefix, to all who listen, this process included. It does not wait; while the
 // bus is not there it fails at once.
 func (b *Bus) Publish(subject string, body []byte) error {
+	if !b.Connected() {
+		return fmt.Errorf("%s: %w", subject, ErrDown)
+	}
 	if err := b.main.Publish(b.subject(subject), body); err != nil {
 		return fmt.Errorf("%s: %w", subject, err)
 	}
@@ -79,10 +82,10 @@ func (b *Bus) subscribe(subject, queue string, each func(*nats.Msg)) (stop func(
 		mu.Unlock()
 	})
 	// The subscription is known to the server when this has gone there and back. One that cannot be reached is told when it can be.
-	if b.main.IsConnected() {
+	if b.Connected() {
 		ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
 		defer cancel()
-		if err := b.main.FlushWithContext(ctx); err != nil && b.main.IsConnected() {
+		if err := b.main.FlushWithContext(ctx); err != nil && b.Connected() {
 			stop()
 			return nil, fmt.Errorf("bus: %w", err)
 		}

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
 )
 
 // patience bounds what the tests wait for.
@@ -22,7 +21,6 @@ func eventually(t *testing.T, what string, ok func() bool) {
 		}
 	}
 }
-
 
 func TestPublishAndListen(t *testing.T) {
 	b := open(t, t.TempDir(), defaults())

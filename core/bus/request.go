@@ -34,6 +34,9 @@ func (e RemoteError) Error() string { return string(e) }
 // Request asks whoever handles a subject, which follows the prefix, and returns the answer. It waits until ctx ends, or five
 // seconds when ctx has no deadline.
 func (b *Bus) Request(ctx context.Context, subject string, body []byte) ([]byte, error) {
+	if !b.Connected() {
+		return nil, fmt.Errorf("%s: %w", subject, ErrDown)
+	}
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, requestTimeout)
