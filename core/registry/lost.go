@@ -144,7 +144,7 @@ func (r *Registry) closeAll(ctx context.Context, l *lost) {
 	r.mu.Unlock()
 	body, err := json.Marshal(closedAll{UID: l.uid, Incarnation: l.incarnation})
 	if err == nil {
-		err = r.options.Bus.Broadcast(lostSubject, body)
+		err = r.options.Bus.Publish(lostSubject, body)
 	}
 	if err != nil {
 		r.options.Log.Debug("the other agents could not be told that a lost node's sessions are closed", "error", err)
@@ -166,7 +166,7 @@ type closedAll struct {
 	Incarnation uint8  `json:"incarnation"`
 }
 
-func (r *Registry) hearLost(body []byte) {
+func (r *Registry) hearLost(_ string, body []byte) {
 	var told closedAll
 	if err := json.Unmarshal(body, &told); err != nil {
 		r.options.Log.Debug("what an agent said about a lost node cannot be read", "error", err)

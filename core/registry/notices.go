@@ -49,7 +49,7 @@ type notice struct {
 
 // listen hears where else somebody listens.
 func (n *notices) listen(bus Bus) (stop func(), err error) {
-	return bus.Listen(listeningSubject, func(body []byte) {
+	return bus.Listen(listeningSubject, func(_ string, body []byte) {
 		if string(body) != n.uid {
 			n.elsewhere.Store(time.Now().Add(listeningFor).UnixNano())
 		}
@@ -64,7 +64,7 @@ func (s *Sender) tellListening(now time.Time) {
 	case !n.hub.Listening(channel.SystemSessions):
 		n.said = time.Time{}
 	case now.Sub(n.said) >= listeningEvery:
-		if err := s.options.Bus.Broadcast(listeningSubject, []byte(n.uid)); err == nil { // Else it is tried again.
+		if err := s.options.Bus.Publish(listeningSubject, []byte(n.uid)); err == nil { // Else it is tried again.
 			n.said = now
 		}
 	}

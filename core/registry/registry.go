@@ -83,7 +83,7 @@ func (r *Registry) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer r.stop()
-	for subject, hear := range map[string]func([]byte){batchSubject + "*": r.hear, lostSubject: r.hearLost} {
+	for subject, hear := range map[string]func(string, []byte){batchSubject + "*": r.hear, lostSubject: r.hearLost} {
 		silence, err := r.options.Bus.Listen(subject, hear)
 		if err != nil {
 			return fmt.Errorf("registry: %w", err)
@@ -186,7 +186,7 @@ func (r *Registry) joined(ctx context.Context, who cluster.Member) {
 }
 
 // hear takes a batch from a member. What comes from a process that has not joined is in its list when it joins.
-func (r *Registry) hear(body []byte) {
+func (r *Registry) hear(_ string, body []byte) {
 	b, err := parseMessage(body)
 	if err != nil {
 		r.options.Log.Debug("an announcement of sessions cannot be read", "error", err)

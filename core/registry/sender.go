@@ -16,8 +16,9 @@ import (
 type Bus interface {
 	Request(ctx context.Context, subject string, body []byte) ([]byte, error)
 	Handle(subject string, answer func(ctx context.Context, body []byte) ([]byte, error)) (stop func(), err error)
-	Broadcast(subject string, body []byte) error
-	Listen(subject string, hear func(body []byte)) (stop func(), err error)
+	Publish(subject string, body []byte) error
+	Listen(subject string, each func(subject string, body []byte)) (stop func(), err error)
+	OnReconnect(f func()) (stop func())
 }
 
 // Subjects, with the UID of a member behind the first and in the second.
@@ -116,6 +117,7 @@ func (s *Sender) Run(ctx context.Context) error {
 			return err
 		}
 		defer unhandle()
+		defer bus.OnReconnect(s.wakeUp)() // What was lost meanwhile shall be noticed soon.
 	}
 	s.announce(ctx)
 	return nil
@@ -180,7 +182,7 @@ func (s *Sender) flush() {
 func (s *Sender) send(first uint64, changes []change) int {
 	m := &message{origin: s.origin(), first: first, changes: changes}
 	body, n := appendMessage(make([]byte, 0, headRoom+changeRoom*len(changes)), m)
-	if err := s.options.Bus.Broadcast(batchSubject+s.options.UID, body); err != nil {
+	if err := s.options.Bus.Publish(batchSubject+s.options.UID, body); err != nil {
 		s.dropped.Add(uint64(n))
 		s.options.Log.Debug("sessions could not be announced; the registries will ask", "changes", n, "error", err)
 		return n

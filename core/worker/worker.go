@@ -21,6 +21,7 @@ import (
 	"github.com/zenconn/server/core/metrics"
 	"github.com/zenconn/server/core/outbound"
 	"github.com/zenconn/server/core/presence"
+	"github.com/zenconn/server/core/registry"
 	"github.com/zenconn/server/core/session"
 	"github.com/zenconn/server/core/transport/websocket"
 	"github.com/zenconn/server/hooks"
@@ -29,8 +30,11 @@ import (
 // Options are what a worker is made of.
 type Options struct {
 	Config     *config.Config
-	Node       string // Name of the node.
-	Version    string // Of the program, for the server API.
+	Node       string       // Name of the node.
+	Number     uint16       // Of the worker among those of its agent; 0: it is none.
+	UID        string       // Of this process among the members of the cluster.
+	Bus        registry.Bus // Where sessions are announced; nil: nobody else is there.
+	Version    string       // Of the program, for the server API.
 	Started    time.Time
 	Hooks      *hooks.Chain
 	History    history.Store // Of the namespaces whose history is durable; nil: all are kept in memory.
@@ -49,6 +53,7 @@ type Worker struct {
 	log      *slog.Logger
 	node     *session.Node
 	own      *session.Server
+	sender   *registry.Sender
 	history  *history.Memory
 	flushers *outbound.Flushers
 	sockets  *websocket.Handler
@@ -82,12 +87,15 @@ func New(o Options) (*Worker, error) {
 	members := hub.New(store, flushers)
 	w := &Worker{config: c, log: o.Log, history: memory, flushers: flushers}
 	w.node = &session.Node{
-		Name: o.Node, Epoch: uint64(o.Started.Unix()),
+		Name: o.Node, Epoch: uint64(o.Started.Unix()), Worker: o.Number,
 		Client: c.Client, Auth: c.Auth, Tokens: tokens, Namespaces: named(namespaces, o.Hooks), Notices: session.NewNotices(o.Hooks, o.Metrics, o.Log),
 		Hub: members, History: store, Presence: presence.New(members), Hooks: o.Hooks,
 		Recorder: o.Recorder, Durability: o.Durability, Metrics: o.Metrics, Log: o.Log,
 		Registry: session.NewRegistry(c.Client.Limits.SessionsPerUser), Wheel: session.NewWheel(),
 	}
+	w.sender = registry.NewSender(registry.SenderOptions{Node: w.node, UID: o.UID, Bus: o.Bus, Log: o.Log})
+	w.node.Announcer = w.sender
+	o.Registry.MustRegister(w.sender.Collectors()...)
 	w.own = session.NewServer(w.node, o.Version)
 	w.sockets = websocket.New(w.node, flushers, drops{o.Metrics})
 	o.Registry.MustRegister(w.gauges()...)
@@ -124,6 +132,9 @@ func (d drops) Dropped(reason outbound.DropReason, frames int) {
 // Server returns what the server itself can do to the sessions and channels of this worker.
 func (w *Worker) Server() *session.Server { return w.own }
 
+// Sender returns what announces the sessions of this worker; an agent's registry tells by it of those that were lost.
+func (w *Worker) Sender() *registry.Sender { return w.sender }
+
 func (w *Worker) gauges() []prometheus.Collector {
 	gauge := func(name, help string, value func() float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "zenconn", Name: name, Help: help}, value)
@@ -145,6 +156,11 @@ func (w *Worker) Run(ctx context.Context, listener net.Listener) error {
 	wg.Go(func() { w.node.Wheel.Run(background) })
 	wg.Go(func() { w.node.Notices.Run(background) })
 	wg.Go(func() { w.history.Run(background) })
+	wg.Go(func() {
+		if err := w.sender.Run(background); err != nil {
+			w.log.Error("sessions are not announced to the other processes", "error", err)
+		}
+	})
 	defer wg.Wait()
 	defer stop()
 
