@@ -140,7 +140,7 @@ func TestServerThatComesLater(t *testing.T) {
 	if _, err := s.Query(t.Context(), "SELECT 1"); err == nil {
 		t.Error("a query was answered without a server")
 	}
-	startProxy(t, address, dsn.Host)
+	audittest.StartProxy(t, address, dsn.Host)
 	until(t, "everything is stored", func() bool { return r.Stats().Stored == 100 })
 	if got := count(t, s); got != "[100,100]" {
 		t.Errorf("rows and identifiers: %s", got)
@@ -150,13 +150,13 @@ func TestServerThatComesLater(t *testing.T) {
 
 func TestLostAnswerDoublesNothing(t *testing.T) {
 	dsn := database(t)
-	p := startProxy(t, "127.0.0.1:0", dsn.Host)
-	s := open(t, through(dsn, p.address()), 0)
+	p := audittest.StartProxy(t, "127.0.0.1:0", dsn.Host)
+	s := open(t, through(dsn, p.Address()), 0)
 	b := batch("node/1/1", 0, 1000)
 	b.Decisions = audittest.Story().Decisions
-	p.loseAnswers(1)
-	if err := write(t, s, b); err == nil || errors.Is(err, audit.ErrRefused) || p.answersLost() != 1 {
-		t.Fatalf("Write with a lost answer: %v (%d lost)", err, p.answersLost())
+	p.LoseAnswers(1)
+	if err := write(t, s, b); err == nil || errors.Is(err, audit.ErrRefused) || p.AnswersLost() != 1 {
+		t.Fatalf("Write with a lost answer: %v (%d lost)", err, p.AnswersLost())
 	}
 	if got := count(t, s); got != "[1000,1000]" {
 		t.Fatalf("the server stored %s before its answer got lost", got)
@@ -184,8 +184,8 @@ func TestLostAnswerDoublesNothing(t *testing.T) {
 
 func TestBrokenNetworkLosesAndDoublesNothing(t *testing.T) {
 	dsn := database(t)
-	p := startProxy(t, "127.0.0.1:0", dsn.Host)
-	s := open(t, through(dsn, p.address()), 10*time.Second)
+	p := audittest.StartProxy(t, "127.0.0.1:0", dsn.Host)
+	s := open(t, through(dsn, p.Address()), 10*time.Second)
 	r := audit.New(s, audit.Options{Node: "n", BatchEvents: 500, FlushInterval: 5 * time.Millisecond, Log: slog.New(slog.DiscardHandler)})
 	stop := run(t, r)
 	const rounds, each = 10, 1000
@@ -195,9 +195,9 @@ func TestBrokenNetworkLosesAndDoublesNothing(t *testing.T) {
 		}
 		switch i % 3 {
 		case 0:
-			p.loseAnswers(1)
+			p.LoseAnswers(1)
 		case 1:
-			p.cut()
+			p.Cut()
 		}
 		until(t, "half the round is stored", func() bool { return r.Stats().Stored >= uint64(i*each+each/2) })
 	}
@@ -209,21 +209,21 @@ func TestBrokenNetworkLosesAndDoublesNothing(t *testing.T) {
 	if got := audittest.Ask(t, s, "SELECT sum(messages) FROM audit_messages_1m")[0]; got != "[10000]" {
 		t.Errorf("the rollup counts %s", got)
 	}
-	if p.answersLost() == 0 {
+	if p.AnswersLost() == 0 {
 		t.Error("no answer was lost: the test proves nothing")
 	}
 }
 
 func TestFrozenServerDoesNotHoldWrite(t *testing.T) {
 	dsn := database(t)
-	p := startProxy(t, "127.0.0.1:0", dsn.Host)
-	s := open(t, through(dsn, p.address()), 300*time.Millisecond)
+	p := audittest.StartProxy(t, "127.0.0.1:0", dsn.Host)
+	s := open(t, through(dsn, p.Address()), 300*time.Millisecond)
 	first := open(t, dsn, 0)
 	if err := write(t, first, batch("a", 0, 1)); err != nil { // The tables are there.
 		t.Fatal(err)
 	}
 	until(t, "the store is ready", func() bool { return write(t, s, batch("b", 1, 1)) == nil })
-	p.freeze(true)
+	p.Freeze(true)
 	done := make(chan error, 1)
 	go func() { done <- write(t, s, batch("c", 2, 20_000)) }()
 	select {
@@ -234,8 +234,8 @@ func TestFrozenServerDoesNotHoldWrite(t *testing.T) {
 	case <-time.After(20 * time.Second):
 		t.Fatal("Write hangs")
 	}
-	p.freeze(false)
-	p.cut()
+	p.Freeze(false)
+	p.Cut()
 	until(t, "the store works again", func() bool { return write(t, s, batch("d", 2, 1)) == nil })
 }
 

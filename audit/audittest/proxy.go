@@ -1,4 +1,4 @@
-package clickhouse_test
+package audittest
 
 import (
 	"net"
@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// proxy is the network between the store and the server, which a test can break.
-type proxy struct {
+// Proxy is the network between a ClickHouse store and its server, which a test can break.
+type Proxy struct {
 	target   string
 	listener net.Listener
 	running  sync.WaitGroup
@@ -23,31 +23,34 @@ type proxy struct {
 // insertSize is more bytes than a client sends for anything but a block of rows.
 const insertSize = 16 << 10
 
-func startProxy(t *testing.T, address, target string) *proxy {
+// StartProxy listens on an address and forwards to the target until the test ends.
+func StartProxy(t testing.TB, address, target string) *Proxy {
 	t.Helper()
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{target: target, listener: listener, conns: map[net.Conn]struct{}{}}
+	p := &Proxy{target: target, listener: listener, conns: map[net.Conn]struct{}{}}
 	p.running.Go(p.accept)
-	t.Cleanup(p.stop)
+	t.Cleanup(p.Stop)
 	return p
 }
 
-func (p *proxy) address() string { return p.listener.Addr().String() }
+// Address is where it listens.
+func (p *Proxy) Address() string { return p.listener.Addr().String() }
 
-func (p *proxy) stop() {
+// Stop ends it. It may be called again.
+func (p *Proxy) Stop() {
 	p.mu.Lock()
 	p.closed = true
 	p.mu.Unlock()
 	p.listener.Close()
-	p.cut()
+	p.Cut()
 	p.running.Wait()
 }
 
-// cut breaks all connections.
-func (p *proxy) cut() {
+// Cut breaks all connections.
+func (p *Proxy) Cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for c := range p.conns {
@@ -55,27 +58,28 @@ func (p *proxy) cut() {
 	}
 }
 
-// freeze makes the network swallow everything, or not.
-func (p *proxy) freeze(on bool) {
+// Freeze makes the network swallow everything, or not.
+func (p *Proxy) Freeze(on bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.frozen = on
 }
 
-// loseAnswers lets the next n inserts reach the server, swallows what it answers, and breaks their connection.
-func (p *proxy) loseAnswers(n int) {
+// LoseAnswers lets the next n inserts reach the server, swallows what it answers, and breaks their connection.
+func (p *Proxy) LoseAnswers(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.lose = n
 }
 
-func (p *proxy) answersLost() int {
+// AnswersLost returns how many answers were swallowed.
+func (p *Proxy) AnswersLost() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.lost
 }
 
-func (p *proxy) accept() {
+func (p *Proxy) accept() {
 	for {
 		client, err := p.listener.Accept()
 		if err != nil {
@@ -101,7 +105,7 @@ func (p *proxy) accept() {
 
 // link is one connection through the proxy.
 type link struct {
-	proxy *proxy
+	proxy *Proxy
 	bytes int // That the client sent since the last answer; guarded by proxy.mu.
 }
 
