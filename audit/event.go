@@ -39,8 +39,8 @@ const (
 	MessageDrop   MessageVerdict = "drop"
 )
 
-// Session records one connection (table audit_sessions). It is recorded twice: opened, with Version 1, and closed, with
-// Version 2 and all fields set.
+// Session records one connection (table audit_sessions). It is recorded at least twice: when it opened, and, with all fields set, when
+// it closed. A store keeps the record with the highest Version; see VersionOpen.
 type Session struct {
 	ConnectedAt    time.Time
 	DisconnectedAt time.Time // Zero while open.

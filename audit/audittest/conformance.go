@@ -3,6 +3,7 @@ package audittest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -164,15 +165,46 @@ func Test(t *testing.T, open func(t *testing.T) audit.Sink) {
 	})
 }
 
+// testSessions writes the records of a session that is lost with its node, comes back with it, and closes, in orders in which they may
+// arrive: after each, the store shows the last true word of those it got.
 func testSessions(t *testing.T, s audit.Sink) {
-	open := audit.Session{ConnectedAt: Start, Session: ID(1), User: "alice", Version: 1}
-	closed := open
-	closed.DisconnectedAt, closed.Version, closed.CloseCode = Start.Add(time.Second), 2, 3000
-	for i, order := range [][]*audit.Session{{&open}, {&closed}, {&open}} {
-		write(t, s, &audit.Batch{Token: "node/1/" + string(rune('1'+i)), Sessions: order})
+	const open, lost, closed = "open", "lost", "closed"
+	type said struct {
+		what        string
+		incarnation uint8
 	}
-	if got := Ask(t, s, "SELECT version, close_code FROM audit_sessions"); !slices.Equal(got, []string{"[2,3000]"}) {
-		t.Errorf("got %q, want the closed session alone", got)
+	for n, test := range []struct {
+		name   string
+		orders [][]said
+		want   string // version, close_code
+	}{
+		{"closed", [][]said{{{open, 0}, {closed, 0}}, {{closed, 0}, {open, 0}}}, "[3,3000]"},
+		{"lost", [][]said{{{open, 0}, {lost, 0}}, {{lost, 0}, {open, 0}}}, "[2,1006]"},
+		{"closed, and then taken for lost", [][]said{{{open, 0}, {closed, 0}, {lost, 0}}, {{lost, 0}, {open, 0}, {closed, 0}}}, "[3,3000]"},
+		{"back", [][]said{{{open, 0}, {lost, 0}, {open, 1}}, {{open, 1}, {lost, 0}, {open, 0}}}, "[4,0]"},
+		{"back and closed", [][]said{{{open, 0}, {lost, 0}, {open, 1}, {closed, 1}}, {{closed, 1}, {lost, 0}, {open, 1}, {open, 0}}}, "[6,3000]"},
+		{"back and lost again", [][]said{{{open, 0}, {lost, 0}, {open, 1}, {lost, 1}}, {{lost, 1}, {open, 1}, {lost, 0}, {open, 0}}}, "[5,1006]"},
+		{"back so often that nobody counts any more", [][]said{{{open, 84}, {lost, 84}, {open, 99}, {closed, 99}}}, "[255,3000]"},
+	} {
+		for m, order := range test.orders {
+			id := ID(100 + 10*n + m)
+			for i, one := range order {
+				record := &audit.Session{ConnectedAt: Start, Session: id, Node: "node-1", User: "alice"}
+				switch one.what {
+				case open:
+					record.Version = audit.VersionOpen(one.incarnation)
+				case lost:
+					record.Version, record.DisconnectedAt, record.CloseCode = audit.VersionLost(one.incarnation), Start.Add(time.Second), 1006
+				case closed:
+					record.Version, record.DisconnectedAt, record.CloseCode = audit.VersionClosed(one.incarnation), Start.Add(time.Second), 3000
+				}
+				write(t, s, &audit.Batch{Token: fmt.Sprintf("node/%d/%d/%d", n, m, i), Sessions: []*audit.Session{record}})
+			}
+			query := fmt.Sprintf("SELECT version, close_code FROM audit_sessions WHERE session = '%s'", id)
+			if got := Ask(t, s, query); !slices.Equal(got, []string{test.want}) {
+				t.Errorf("%s, order %d: got %q, want %s", test.name, m, got, test.want)
+			}
+		}
 	}
 }
 
