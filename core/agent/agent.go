@@ -49,6 +49,7 @@ type parts struct {
 	clients  net.Listener
 	operator net.Listener // nil: no API, or on the client listener.
 	api      http.Handler
+	fleet    *fleet
 
 	closers []func() error
 }
@@ -86,7 +87,7 @@ func (a *Agent) serve(ctx context.Context, p *parts) error {
 	if p.bus != nil {
 		keeping.Go(func() { p.bus.Run(kept) })
 	}
-	var services []func(context.Context) error
+	services := []func(context.Context) error{p.fleet.run}
 	if p.operator != nil {
 		services = append(services, func(ctx context.Context) error { return api.Serve(ctx, p.operator, p.api, a.log) })
 	}
@@ -127,8 +128,12 @@ func (a *Agent) open(ctx context.Context, p *parts) error {
 		return err
 	}
 	p.onClose(p.node.Close)
+	p.fleet = &fleet{name: a.name, members: p.node.Members(), log: a.log}
+	if p.bus != nil {
+		p.fleet.bus = p.bus
+	}
 	p.api = api.Handler(prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return p.node.Gather(a.mine(p)) }), checks(p), api.NewCommands(api.Options{
-		Key: c.API.Key, Insecure: c.API.Insecure, RequestSize: int(c.API.RequestSize), Node: a.name, Cluster: p.node.Server(),
+		Key: c.API.Key, Insecure: c.API.Insecure, RequestSize: int(c.API.RequestSize), Node: a.name, Cluster: p.node.Server(), Fleet: p.fleet,
 		Recorder: p.node.Recorder(), Metrics: p.node.Metrics(), Log: a.log,
 	}), a.log)
 	return a.listen(p)

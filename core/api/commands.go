@@ -47,6 +47,8 @@ var methods = map[string]func() request{
 	"users":          func() request { return new(usersRequest) },
 	"user_status":    func() request { return new(userStatusRequest) },
 	"sessions":       func() request { return new(sessionsRequest) },
+	"status":         func() request { return new(statusRequest) },
+	"restart":        func() request { return new(restartRequest) },
 }
 
 // Options are what the server API is made of.
@@ -56,6 +58,7 @@ type Options struct {
 	RequestSize int    // Largest body, in bytes.
 	Node        string // Name of the node, for the audit.
 	Cluster     Cluster
+	Fleet       Fleet // nil: status and restart are not available.
 	Recorder    session.Recorder
 	Metrics     *metrics.Metrics
 	Log         *slog.Logger

@@ -64,6 +64,7 @@ type running struct {
 	clients  string // host:port
 	api      string // host:port
 	audit    *recorded
+	fleet    *fleet
 	registry *prometheus.Registry
 	http     *http.Client
 }
@@ -89,7 +90,7 @@ func configuration() *config.Config {
 
 func start(t *testing.T, c *config.Config, links ...hooks.Link) *running {
 	t.Helper()
-	r := &running{t: t, audit: &recorded{}, registry: prometheus.NewRegistry(), http: &http.Client{Transport: &http.Transport{}}}
+	r := &running{t: t, audit: &recorded{}, fleet: &fleet{}, registry: prometheus.NewRegistry(), http: &http.Client{Transport: &http.Transport{}}}
 	log := slog.New(slog.DiscardHandler)
 	counters := metrics.New(r.registry)
 	w, err := worker.New(worker.Options{
@@ -100,7 +101,7 @@ func start(t *testing.T, c *config.Config, links ...hooks.Link) *running {
 		t.Fatal(err)
 	}
 	commands := api.NewCommands(api.Options{
-		Key: c.API.Key, Insecure: c.API.Insecure, RequestSize: int(c.API.RequestSize), Node: "test", Cluster: w.Server(),
+		Key: c.API.Key, Insecure: c.API.Insecure, RequestSize: int(c.API.RequestSize), Node: "test", Cluster: w.Server(), Fleet: r.fleet,
 		Recorder: r.audit, Metrics: counters, Log: log,
 	})
 	clients, operators := listen(t), listen(t)
