@@ -87,7 +87,7 @@ func (m *Members) heard(h *hello, misfit string) {
 	case fresh:
 		m.options.Log.Info("a process joined", "name", after.Name, "kind", after.Kind, "version", after.Version, "uid", after.UID)
 		m.tellLocked(Event{Kind: Joined, Member: after})
-	case before.State != after.State || before.Problem != after.Problem:
+	case before.State != after.State || before.Problem != after.Problem || before.Agent != after.Agent || before.Outdated != after.Outdated:
 		m.tellLocked(Event{Kind: Changed, Member: after})
 	}
 	if after.Problem != "" && after.Problem != before.Problem {

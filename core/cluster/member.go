@@ -38,10 +38,15 @@ type Member struct {
 	Name    string    `json:"name"`
 	Kind    Kind      `json:"kind"`
 	Agent   string    `json:"agent,omitempty"` // UID of the agent that supervises it.
+	Index   int       `json:"index,omitempty"` // Which of its agent's workers it is, from 1; 0: it was not started by an agent.
 	Version string    `json:"version"`         // Of the program.
 	PID     int       `json:"pid"`
 	Started time.Time `json:"started"` // By its own clock.
 	State   State     `json:"state"`
+
+	// Outdated says why a worker must be started again to be as its agent wants it; empty: it need not.
+	Outdated string `json:"outdated,omitempty"`
+
 	Numbers
 
 	// What this process has found out about it.
@@ -59,7 +64,7 @@ type EventKind int
 // The events.
 const (
 	Joined  EventKind = iota // It was heard for the first time, or again after it had gone.
-	Changed                  // Its state or its problem is another one. Numbers change without an event.
+	Changed                  // Its state, its agent, its problem, or whether it is outdated. Numbers change without an event.
 	Gone                     // Reason says why.
 )
 
