@@ -77,7 +77,7 @@ func encodeRecord[E any](e *encoder, kind byte, event *E, fieldsOf func(fields, 
 		return false
 	}
 	binary.LittleEndian.PutUint32(w.b[start+1:], uint32(size-recordHead))
-	if len(w.b) >= partSize {
+	if len(w.b) >= min(partSize, e.most) {
 		if start > 0 && len(w.b) > e.most { // The message would be too large with it.
 			last := append([]byte(nil), w.b[start:]...)
 			w.b = w.b[:start]

@@ -1,0 +1,103 @@
+package spool_test
+
+import (
+	"bytes"
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/klauspost/compress/s2"
+
+	"github.com/zenconn/server/audit"
+	"github.com/zenconn/server/audit/audittest"
+	"github.com/zenconn/server/audit/spool"
+	"github.com/zenconn/server/core/bus"
+)
+
+// What the store refuses is found among thousands, set aside, and stored when it is tried again and no longer refused.
+func TestRefusedEventsAreSetAside(t *testing.T) {
+	dir := t.TempDir()
+	b := alone(t, dir)
+	store := &faults{Writer: openSQLite(t, filepath.Join(dir, "audit.db"))}
+	ask := store.Writer.(asker)
+	bad := map[int]bool{0: true, 4711: true, 4712: true, 9_999: true}
+	store.set(func(batch *audit.Batch) error {
+		for _, m := range batch.Messages {
+			if bad[int(m.Offset)] {
+				return audit.ErrRefused
+			}
+		}
+		return nil
+	}, nil)
+	d := runDrain(t, spool.Options{Bus: b, Sink: store})
+	w, l := openWriter(t, b), &life{name: "node"}
+	for range 10 {
+		l.write(t, w, 1000)
+	}
+	arrive(t, ask, 10_000-len(bad))
+	within(t, "the alarm is given", func() bool { return strings.Contains(d.Problem(), "set aside") && d.Stats().Aside > 0 })
+	if n := d.Stats().Refused; n != uint64(len(bad)) {
+		t.Errorf("%d events were refused", n)
+	}
+
+	if _, err := d.Retry(t.Context()); err != nil { // In vain.
+		t.Fatal(err)
+	}
+	within(t, "they are set aside again", func() bool { return d.Stats().Refused == uint64(2*len(bad)) && d.Stats().Aside > 0 })
+	store.set(nil, nil)
+	if n, err := d.Retry(t.Context()); err != nil || n == 0 {
+		t.Fatal(n, err)
+	}
+	arrive(t, ask, 10_000)
+	within(t, "nothing is set aside", func() bool { return d.Problem() == "" })
+	if n, err := d.Retry(t.Context()); n != 0 || err != nil {
+		t.Errorf("trying again what is stored: %d, %v", n, err)
+	}
+}
+
+// What nobody can read does not stop what can be read, and is kept as it is.
+func TestUnreadableBatchesAreSetAside(t *testing.T) {
+	dir := t.TempDir()
+	b := alone(t, dir)
+	store := openSQLite(t, filepath.Join(dir, "audit.db"))
+	unreadable := [][]byte{
+		nil, {1}, []byte("hello"), {2, 1, 0}, {1, 1, 0xff, 0xff, 0xff, 0xff, 0xff}, append([]byte{1, 1}, s2.Encode(nil, []byte{1, 200, 0, 0, 0, 7})...),
+		append([]byte{1, 1}, s2.Encode(nil, []byte{1, 3, 0, 0, 0, 7, 7, 7})...), append([]byte{1, 1}, s2.Encode(nil, bytes.Repeat([]byte{0xff}, 1000))...),
+	}
+	d := runDrain(t, spool.Options{Bus: b, Sink: store})
+	w, l := openWriter(t, b), &life{name: "node"}
+	for _, data := range unreadable {
+		l.write(t, w, 10)
+		push(t, b, data)
+	}
+	l.write(t, w, 10)
+	arrive(t, store, 10*(len(unreadable)+1))
+	within(t, "they are set aside", func() bool { return d.Stats().Aside == uint64(len(unreadable)) })
+	if n, err := d.Retry(t.Context()); err != nil || n != len(unreadable) {
+		t.Fatal(n, err)
+	}
+	within(t, "they are set aside again", func() bool { return d.Stats().SetAside == uint64(2*len(unreadable)) })
+}
+
+// Events of a kind that only a later program knows are set aside; those beside them are stored.
+func TestEventsOfTheFuture(t *testing.T) {
+	dir := t.TempDir()
+	b := alone(t, dir)
+	store := openSQLite(t, filepath.Join(dir, "audit.db"))
+	d := runDrain(t, spool.Options{Bus: b, Sink: store})
+	records := spool.Records(&audit.Batch{Messages: audittest.Messages(0, 2)})
+	future := []byte{99, 3, 0, 0, 0, 1, 2, 3}
+	push(t, b, spool.Pack(append(append(append([]byte(nil), records...), future...), spool.Records(&audit.Batch{Messages: audittest.Messages(2, 1)})...)))
+	arrive(t, store, 3)
+	within(t, "the unknown one is set aside", func() bool { return d.Stats().Aside == 1 })
+}
+
+// push puts a message into the spool that no writer would.
+func push(t *testing.T, b *bus.Bus, data []byte) {
+	t.Helper()
+	answer, err := b.Conn().Request(b.Prefix()+".audit.spool", data, patience)
+	if err != nil || strings.Contains(string(answer.Data), "error") {
+		t.Fatal(errors.New(string(answer.Data)), err)
+	}
+}

@@ -1,0 +1,30 @@
+package spool
+
+import "github.com/zenconn/server/audit"
+
+// For the tests of what other programs might put into the spool.
+var (
+	Pack   = pack
+	Decode = func(message []byte) (batch audit.Batch, unknown int, err error) {
+		d, err := decode(message)
+		if err != nil {
+			return audit.Batch{}, 0, err
+		}
+		return d.Batch, len(d.unknown), nil
+	}
+)
+
+// Encode returns a batch as messages of at most so many bytes before compression.
+func Encode(b *audit.Batch, most int) [][]byte {
+	e := encoder{most: most}
+	return e.encode(b)
+}
+
+// Records returns the records of a batch that fits into one message.
+func Records(b *audit.Batch) []byte {
+	e := encoder{most: maxRaw}
+	for _, m := range b.Messages {
+		encodeRecord(&e, kindMessage, m, messageFields)
+	}
+	return e.raw.b
+}
