@@ -60,6 +60,7 @@ type running struct {
 	addr     string
 	audit    *recorded
 	registry *prometheus.Registry
+	worker   *worker.Worker
 	stop     func()
 }
 
@@ -86,6 +87,7 @@ func start(t *testing.T, c *config.Config, links ...hooks.Link) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.worker = w
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
