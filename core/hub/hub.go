@@ -8,20 +8,44 @@ import (
 	"github.com/zenconn/server/core"
 	"github.com/zenconn/server/core/channel"
 	"github.com/zenconn/server/core/history"
+	"github.com/zenconn/server/core/metrics"
 	"github.com/zenconn/server/core/outbound"
 	"github.com/zenconn/server/core/protocol"
 )
 
-// Hub knows the members of every channel on this node. All methods are safe for concurrent use.
-type Hub struct {
-	history  history.Store
-	flushers *outbound.Flushers
-	shards   shards
+// Options are what a hub is made of.
+type Options struct {
+	// History is where it appends. With a Relay it must be one that brings what it stores to the Relay of every node.
+	History  history.Store
+	Flushers *outbound.Flushers
+
+	// Relay brings what happens to the other nodes; nil: there are none.
+	Relay Relay
+	// Delivered is told of fan-outs that happen without a publisher on this node who is told of them; nil: nobody is. It must not
+	// wait for anything.
+	Delivered func(pub *core.Publication, deliveries int)
+	Metrics   *metrics.Metrics // Needed with a Relay.
 }
 
-// New makes a hub that appends to store and flushes through flushers.
-func New(store history.Store, flushers *outbound.Flushers) *Hub {
-	h := &Hub{history: store, flushers: flushers, shards: shards{seed: maphash.MakeSeed()}}
+// Hub knows the members of every channel on this node. All methods are safe for concurrent use.
+type Hub struct {
+	history   history.Store
+	flushers  *outbound.Flushers
+	relay     Relay // nil: there are no other nodes, and publications are in order by themselves.
+	delivered func(pub *core.Publication, deliveries int)
+	count     metrics.Live
+	shards    shards
+}
+
+// New makes a hub.
+func New(o Options) *Hub {
+	h := &Hub{
+		history: o.History, flushers: o.Flushers, relay: o.Relay, delivered: o.Delivered,
+		shards: shards{seed: maphash.MakeSeed(), flows: o.Relay != nil},
+	}
+	if o.Metrics != nil {
+		h.count = o.Metrics.Live
+	}
 	for i := range h.shards.all {
 		h.shards.all[i].topics = make(map[string]*topic)
 	}
@@ -32,11 +56,21 @@ func New(store history.Store, flushers *outbound.Flushers) *Hub {
 func (h *Hub) Join(ns *channel.Namespace, name string, opts MemberOptions) *Member {
 	m := &Member{
 		queue: opts.Queue, session: opts.Session, info: opts.Info, presence: opts.Presence, joinLeave: opts.JoinLeave,
+		positioned: opts.Positioned, owner: opts.Owner,
 	}
 	m.held.Store(new(held))
 	t := h.shards.lock(name, policy(ns))
 	t.addLocked(m)
 	h.shards.unlock(t)
+	if h.relay == nil {
+		return m
+	}
+	if ns.HistorySize > 0 {
+		t.flow.mu.Lock()
+		t.flow.ordered = true
+		t.flow.mu.Unlock()
+	}
+	h.relay.Subscribe(name)
 	return m
 }
 
@@ -56,39 +90,40 @@ func (h *Hub) Leave(m *Member) bool {
 	t := m.topic
 	t.mu.Lock()
 	was := t.removeLocked(m)
-	if was {
-		h.shards.unlock(t)
-	} else {
+	if !was {
 		t.mu.Unlock()
+		return false
 	}
-	return was
+	h.shards.unlock(t)
+	if h.relay != nil {
+		h.relay.Unsubscribe(t.name)
+	}
+	return true
 }
 
 // Published says what became of a publication.
 type Published struct {
 	Position   core.Position // Zero in a channel without history.
-	Deliveries int           // Members it was queued for.
+	Deliveries int           // Members on this node it was queued for; of others, and of later ones, Options.Delivered is told.
 }
 
 // Publish gives the publication its place in the history, if the namespace keeps one, and queues it for every member but those
-// of the session except (zero: all). It owns pub from then on. When it returns an error nobody got the publication.
+// of the session except (zero: all). It owns pub from then on. After an error nobody gets the publication, but for one: a history on
+// the bus may have stored it although it did not say so in time, and then the members get it as they get any other.
 func (h *Hub) Publish(ctx context.Context, ns *channel.Namespace, pub *core.Publication, except core.ID) (Published, error) {
-	if ns.HistorySize <= 0 {
-		t := h.shards.find(pub.Channel)
-		if t == nil {
-			return Published{}, nil
-		}
-		g := h.flushers.Gather()
-		n := t.fanOut(placed{Publication: pub}, except, g)
-		g.Flush()
-		return Published{Deliveries: n}, nil
+	pub.Except = except
+	switch {
+	case ns.HistorySize <= 0:
+		return h.publishFleeting(pub), nil
+	case h.relay != nil:
+		return h.publishAmongOthers(ctx, ns, pub)
 	}
 
 	t := h.shards.lock(pub.Channel, policy(ns))
 	t.holders++
 	h.shards.unlock(t)
 	g := h.flushers.Gather()
-	out, err := h.publishInOrder(ctx, t, ns, pub, except, g)
+	out, err := h.publishInOrder(ctx, t, ns, pub, g)
 	g.Flush()
 	t.mu.Lock()
 	t.holders--
@@ -96,21 +131,56 @@ func (h *Hub) Publish(ctx context.Context, ns *channel.Namespace, pub *core.Publ
 	return out, err
 }
 
-func (h *Hub) publishInOrder(ctx context.Context, t *topic, ns *channel.Namespace, pub *core.Publication, except core.ID,
-	g *outbound.Gather,
-) (Published, error) {
-	t.order.Lock()
-	defer t.order.Unlock()
-	at, err := h.history.Append(ctx, pub.Channel, pub, history.Limits{Size: ns.HistorySize, TTL: ns.HistoryTTL})
+// publishFleeting hands out a publication that has no place in a history: to the members here at once, and to the others by the bus.
+func (h *Hub) publishFleeting(pub *core.Publication) (out Published) {
+	if h.relay != nil {
+		defer h.relay.Publish(pub)
+	}
+	t := h.shards.find(pub.Channel)
+	if t == nil {
+		return out
+	}
+	g := h.flushers.Gather()
+	defer g.Flush()
+	out.Deliveries = t.fanOut(placed{Publication: pub}, g)
+	return out
+}
+
+// publishAmongOthers appends to a history that others append to as well. The history brings the publication to every node, this one
+// too; the members here need not wait for that.
+func (h *Hub) publishAmongOthers(ctx context.Context, ns *channel.Namespace, pub *core.Publication) (out Published, err error) {
+	out.Position, err = h.history.Append(ctx, pub.Channel, pub, limits(ns))
 	if err != nil {
 		return Published{}, err
 	}
-	return Published{Position: at, Deliveries: t.fanOut(placed{pub, at.Epoch}, except, g)}, nil
+	if t := h.shards.find(pub.Channel); t != nil {
+		g := h.flushers.Gather()
+		defer g.Flush()
+		out.Deliveries = h.place(t, placed{pub, out.Position.Epoch}, true, g)
+	}
+	return out, nil
+}
+
+func limits(ns *channel.Namespace) history.Limits {
+	return history.Limits{Size: ns.HistorySize, TTL: ns.HistoryTTL}
+}
+
+func (h *Hub) publishInOrder(ctx context.Context, t *topic, ns *channel.Namespace, pub *core.Publication, g *outbound.Gather) (
+	Published, error,
+) {
+	t.order.Lock()
+	defer t.order.Unlock()
+	at, err := h.history.Append(ctx, pub.Channel, pub, limits(ns))
+	if err != nil {
+		return Published{}, err
+	}
+	return Published{Position: at, Deliveries: t.fanOut(placed{pub, at.Epoch}, g)}, nil
 }
 
 // fanOut queues the publication, encoded once per encoding, for the members. It is the innermost loop of the server: nothing in
 // it allocates or waits per member.
-func (t *topic) fanOut(pub placed, except core.ID, g *outbound.Gather) (deliveries int) {
+func (t *topic) fanOut(pub placed, g *outbound.Gather) (deliveries int) {
+	except := pub.Except
 	var frames [protocol.Encodings][]byte
 	t.mu.RLock()
 	defer t.mu.RUnlock()
@@ -143,20 +213,30 @@ func (t *topic) fanOut(pub placed, except core.ID, g *outbound.Gather) (deliveri
 	return deliveries
 }
 
-// AnnounceJoin tells the members that asked for it that somebody came.
-func (h *Hub) AnnounceJoin(name string, who core.ClientInfo) {
-	h.announce(name, &protocol.Push{Channel: name, Join: &protocol.Join{Info: protocol.FromClientInfo(&who)}})
+// AnnounceJoin tells the members that asked for it, on all nodes, that somebody came.
+func (h *Hub) AnnounceJoin(name string, who core.ClientInfo) { h.announce(name, Joined, who) }
+
+// AnnounceLeave tells the members that asked for it, on all nodes, that somebody left.
+func (h *Hub) AnnounceLeave(name string, who core.ClientInfo) { h.announce(name, Left, who) }
+
+func (h *Hub) announce(name string, change Change, who core.ClientInfo) {
+	h.Announced(name, change, who)
+	if h.relay != nil {
+		h.relay.Announce(name, change, who)
+	}
 }
 
-// AnnounceLeave tells the members that asked for it that somebody left.
-func (h *Hub) AnnounceLeave(name string, who core.ClientInfo) {
-	h.announce(name, &protocol.Push{Channel: name, Leave: &protocol.Leave{Info: protocol.FromClientInfo(&who)}})
-}
-
-func (h *Hub) announce(name string, push *protocol.Push) {
+// Announced tells the members on this node that asked for it what another node announces.
+func (h *Hub) Announced(name string, change Change, who core.ClientInfo) {
 	t := h.shards.find(name)
 	if t == nil {
 		return
+	}
+	push := &protocol.Push{Channel: name}
+	if info := protocol.FromClientInfo(&who); change == Joined {
+		push.Join = &protocol.Join{Info: info}
+	} else {
+		push.Leave = &protocol.Leave{Info: info}
 	}
 	var frames [protocol.Encodings][]byte
 	g := h.flushers.Gather()

@@ -38,7 +38,7 @@ var limits = outbound.Limits{Messages: 1 << 20, Bytes: 1 << 30, WriteTimeout: ti
 
 func newHub() (*hub.Hub, *outbound.Flushers) {
 	flushers := outbound.NewFlushers(1)
-	return hub.New(history.NewMemory(history.Options{}), flushers), flushers
+	return hub.New(hub.Options{History: history.NewMemory(history.Options{}), Flushers: flushers}), flushers
 }
 
 func newQueue(t testing.TB, f *outbound.Flushers, conn net.Conn) *outbound.Queue {
@@ -160,7 +160,7 @@ func BenchmarkFanOut(b *testing.B) {
 func TestKnownPublicationsAreNotRepeated(t *testing.T) {
 	store := &latched{Memory: history.NewMemory(history.Options{}), appended: make(chan struct{}), goOn: make(chan struct{})}
 	flushers := outbound.NewFlushers(1)
-	h := hub.New(store, flushers)
+	h := hub.New(hub.Options{History: store, Flushers: flushers})
 	ns := &channel.Namespace{Name: "default", HistorySize: 10}
 	m := h.Join(ns, "news", hub.MemberOptions{Queue: newQueue(t, flushers, sink{}), Session: core.NewID()})
 	published := make(chan hub.Published)

@@ -11,12 +11,14 @@ import (
 // Member is one connection listening to one channel.
 type Member struct {
 	// Fixed after Join.
-	queue     *outbound.Queue
-	session   core.ID
-	info      core.ClientInfo
-	presence  bool
-	joinLeave bool
-	topic     *topic
+	queue      *outbound.Queue
+	session    core.ID
+	info       core.ClientInfo
+	presence   bool
+	joinLeave  bool
+	positioned bool
+	owner      Owner
+	topic      *topic
 
 	index int // In topic.members; guarded by topic.mu.
 
@@ -35,6 +37,11 @@ type MemberOptions struct {
 	Info      core.ClientInfo
 	Presence  bool // Show it in the channel's presence.
 	JoinLeave bool // Tell it who comes and goes.
+
+	// Positioned says that it must get every publication or be told that it does not. Only a hub with a relay may have to tell that
+	// after Release.
+	Positioned bool
+	Owner      Owner // Is told; needed when Positioned.
 }
 
 // Info returns what others see of the member.
@@ -76,17 +83,34 @@ func (m *Member) hold(pub placed) bool {
 	if h.released {
 		return false
 	}
-	if len(h.pubs) == maxHeld {
+	switch {
+	case h.overflow: // What follows what is missing must not come either.
+	case len(h.pubs) == maxHeld:
 		h.overflow = true
-	} else {
+	default:
 		h.pubs = append(h.pubs, pub)
 	}
 	return true
 }
 
+// lose tells the member that it misses publications: by Release if it is just joining, otherwise its owner.
+func (m *Member) lose() {
+	if h := m.held.Load(); h != nil {
+		h.mu.Lock()
+		joining := !h.released
+		h.overflow = h.overflow || joining
+		h.mu.Unlock()
+		if joining {
+			return
+		}
+	}
+	m.owner.Lost(m)
+}
+
 // Release ends the joining: publications kept back are queued now, but for those up to the position the member already knows, and
 // from then on publications come as they are made. The caller has queued the reply to the subscribe command before, and flushes
-// afterwards. It reports false when too much had to be kept back; the member then misses publications and must leave.
+// afterwards. It reports false when too much had to be kept back, or something is missing; the member then misses publications, gets
+// none any more that follow them, and must leave.
 func (m *Member) Release(known core.Position) bool {
 	h := m.held.Load()
 	h.mu.Lock()

@@ -12,6 +12,7 @@ type topic struct {
 	// Fixed after construction.
 	name string
 	lane outbound.Lane
+	flow *flow // nil: the hub has no relay.
 
 	// order serialises "append to the history, then fan out", so that members see offsets in order. It is taken before mu and may
 	// be held during a history call; mu may not.
@@ -32,8 +33,9 @@ type shard struct {
 }
 
 type shards struct {
-	seed maphash.Seed
-	all  [shardCount]shard
+	seed  maphash.Seed
+	flows bool // New topics get one.
+	all   [shardCount]shard
 }
 
 func (s *shards) of(channel string) *shard {
@@ -70,6 +72,9 @@ func (s *shards) lock(channel string, policy outbound.Policy) *topic {
 			sh.mu.Lock()
 			if t = sh.topics[channel]; t == nil {
 				t = &topic{name: channel, lane: outbound.Lane{Policy: policy}}
+				if s.flows {
+					t.flow = new(flow)
+				}
 				sh.topics[channel] = t
 			}
 			sh.mu.Unlock()

@@ -30,6 +30,8 @@ type Metrics struct {
 	ClusterGone       *prometheus.CounterVec // By cause.
 	ClusterUnanswered *prometheus.CounterVec // By call.
 	ClusterGarbage    prometheus.Counter
+
+	Live Live
 }
 
 // New makes the counters and registers them.
@@ -66,6 +68,7 @@ func New(registry prometheus.Registerer) *Metrics {
 		}, []string{"plugin", "hook"}),
 	}
 	registry.MustRegister(m.HookDuration, m.APIDuration, m.Breaker)
+	m.Live = newLive(registry, counter)
 	m.ClusterGone = counter("cluster_gone_total", "Processes that left the cluster.", "cause")
 	m.ClusterUnanswered = counter("cluster_unanswered_total", "Processes that did not answer a call in time, or with a fault.", "call")
 	m.ClusterGarbage = counter("cluster_garbage_total", "Messages between processes that could not be read.").WithLabelValues()

@@ -115,7 +115,7 @@ func (s *Session) subscribeByServer(ns *channel.Namespace, name string, sub Subs
 	if sub.Since != nil {
 		req.Recover, req.Offset, req.Epoch = true, sub.Since.Offset, sub.Since.Epoch
 	}
-	j, result, err := s.join(ns, name, sub.SubscribeOptions, req)
+	j, result, err := s.join(ns, name, sub.SubscribeOptions, req, true)
 	if errors.Is(err, core.ErrAlreadySubscribed) {
 		return nil
 	}

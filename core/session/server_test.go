@@ -76,7 +76,7 @@ func TestEndWhileServerSubscribes(t *testing.T) {
 	}
 	store := &slow{Store: histories.NewMemory(histories.Options{}), asked: make(chan struct{}, 2), let: make(chan struct{}, 2)}
 	flushers := outbound.NewFlushers(1)
-	members := hub.New(store, flushers)
+	members := hub.New(hub.Options{History: store, Flushers: flushers})
 	counters, log, chain := metrics.New(prometheus.NewRegistry()), slog.New(slog.DiscardHandler), hooks.NewChain(nil, nil)
 	node := &session.Node{
 		Name: "test", Client: c.Client, Auth: c.Auth, Namespaces: namespaces, Hub: members, History: store, Presence: presence.New(members),

@@ -68,6 +68,7 @@ type subscription struct {
 	ns       *channel.Namespace
 	member   *hub.Member
 	announce bool            // Others are told when it comes and goes.
+	byServer bool            // The client did not ask for it.
 	allow    core.Permission // What it gives in the channel, besides the session's grants.
 
 	// Guarded by the session's mu.

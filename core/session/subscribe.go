@@ -34,7 +34,7 @@ func (s *Session) subscribe(cmd *protocol.Command) error {
 	}
 	s.changing.Lock()
 	defer s.changing.Unlock()
-	sub, result, err := s.join(ns, req.Channel, opts, req)
+	sub, result, err := s.join(ns, req.Channel, opts, req, false)
 	if err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ type joined struct {
 
 // join makes the session a member of a channel and says what the reply must tell. Publications are kept back until complete. The
 // caller holds changing.
-func (s *Session) join(ns *channel.Namespace, name string, opts core.SubscribeOptions, req *protocol.SubscribeRequest) (
+func (s *Session) join(ns *channel.Namespace, name string, opts core.SubscribeOptions, req *protocol.SubscribeRequest, byServer bool) (
 	joined, *protocol.SubscribeResult, error,
 ) {
 	if err := s.hasRoom(name); err != nil {
@@ -136,19 +136,24 @@ func (s *Session) join(ns *channel.Namespace, name string, opts core.SubscribeOp
 	}
 	now := time.Now()
 	joinLeave := option(opts.JoinLeave, ns.JoinLeave)
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
 	member := s.node.Hub.Join(ns, name, hub.MemberOptions{
 		Queue: s.queue, Session: s.id, Info: s.clientInfo(opts.Info), Presence: option(opts.Presence, ns.Presence),
-		JoinLeave: joinLeave && (req.JoinLeave || opts.JoinLeave != nil),
+		JoinLeave:  joinLeave && (req.JoinLeave || opts.JoinLeave != nil),
+		Positioned: ns.HistorySize > 0 && option(opts.Recovery, ns.Recovery), Owner: s,
 	})
 	result := &protocol.SubscribeResult{Data: opts.Data}
 	result.Expires, result.Ttl = ttl(opts.ExpireAt, now)
-	if ns.HistorySize > 0 {
-		if err := s.position(ns, name, opts, req, result); err != nil {
-			s.node.Hub.Leave(member)
-			return joined{}, nil, err
-		}
+	if ns.HistorySize <= 0 {
+		s.node.Hub.Await(ctx, member)
+	} else if err := s.position(ctx, member, option(opts.Recovery, ns.Recovery), req, result); err != nil {
+		s.node.Hub.Leave(member)
+		return joined{}, nil, err
 	}
-	sub := &subscription{ns: ns, member: member, announce: joinLeave, allow: opts.Allow, expireAt: opts.ExpireAt, info: opts.Info}
+	sub := &subscription{
+		ns: ns, member: member, announce: joinLeave, byServer: byServer, allow: opts.Allow, expireAt: opts.ExpireAt, info: opts.Info,
+	}
 	s.mu.Lock()
 	s.subs[name] = sub
 	s.mu.Unlock()
@@ -163,24 +168,21 @@ func option(override *bool, namespace bool) bool {
 }
 
 // position finds where in the history the subscription begins, and what the client missed when it asks to recover.
-func (s *Session) position(ns *channel.Namespace, name string, opts core.SubscribeOptions, req *protocol.SubscribeRequest,
+func (s *Session) position(ctx context.Context, member *hub.Member, recovery bool, req *protocol.SubscribeRequest,
 	result *protocol.SubscribeResult,
 ) error {
-	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
-	defer cancel()
-	recovery := option(opts.Recovery, ns.Recovery)
 	result.Recoverable, result.Positioned = recovery, recovery
 	var at core.Position
 	var err error
 	if req.Recover && recovery {
 		result.WasRecovering = true
 		var missed []*core.Publication
-		missed, at, result.Recovered, err = s.node.History.Recover(ctx, name, core.Position{Offset: req.Offset, Epoch: req.Epoch})
+		missed, at, result.Recovered, err = s.node.Hub.Recover(ctx, member, core.Position{Offset: req.Offset, Epoch: req.Epoch})
 		for _, pub := range missed {
 			result.Publications = append(result.Publications, protocol.FromPublication(pub))
 		}
 	} else {
-		at, err = s.node.History.Position(ctx, name)
+		at, err = s.node.Hub.Position(ctx, member)
 	}
 	if err != nil {
 		return err
@@ -195,12 +197,7 @@ func (s *Session) position(ns *channel.Namespace, name string, opts core.Subscri
 // complete lets publications flow once the reply is queued, and tells the others.
 func (s *Session) complete(j joined) {
 	if !j.sub.member.Release(j.known) {
-		if s.drop(j.name) {
-			s.node.Notices.unsubscribed(s, j.name, core.UnsubscribeInsufficient.Code, core.UnsubscribeInsufficient.Reason)
-			s.push(&protocol.Push{Channel: j.name, Unsubscribe: &protocol.Unsubscribe{
-				Code: core.UnsubscribeInsufficient.Code, Reason: core.UnsubscribeInsufficient.Reason,
-			}})
-		}
+		s.insufficient(j.sub)
 		return
 	}
 	if j.sub.announce {
@@ -209,6 +206,40 @@ func (s *Session) complete(j joined) {
 	if j.expires {
 		s.node.Wheel.add(s, time.Now())
 	}
+}
+
+// Lost implements hub.Owner: the member misses publications. Nobody is called after a later subscription to the channel.
+func (s *Session) Lost(m *hub.Member) {
+	s.mu.Lock()
+	sub := s.subs[m.Channel()]
+	s.mu.Unlock()
+	if sub != nil && sub.member == m {
+		s.insufficient(sub)
+	}
+}
+
+// insufficient ends a subscription that misses publications, so that the client begins anew and recovers them. Clients subscribe
+// again to what they have subscribed to; what the server has subscribed them to comes back only with a new connection.
+func (s *Session) insufficient(sub *subscription) {
+	name := sub.member.Channel()
+	s.mu.Lock()
+	mine := s.subs[name] == sub
+	if mine {
+		delete(s.subs, name)
+	}
+	s.mu.Unlock()
+	if !mine {
+		return
+	}
+	s.leave(sub)
+	why := core.UnsubscribeInsufficient
+	s.node.Notices.unsubscribed(s, name, why.Code, why.Reason)
+	if sub.byServer {
+		s.Disconnect(core.DisconnectInsufficientState)
+		return
+	}
+	s.push(&protocol.Push{Channel: name, Unsubscribe: &protocol.Unsubscribe{Code: why.Code, Reason: why.Reason}})
+	s.queue.Flush()
 }
 
 // joinAll makes the server-side subscriptions of a connect. When one channel cannot be joined the connect fails, because its
@@ -239,7 +270,7 @@ func (s *Session) joinAll(subs map[string]core.SubscribeOptions, positions map[s
 		if req == nil {
 			req = &protocol.SubscribeRequest{}
 		}
-		j, r, err := s.join(ns, name, opts, req)
+		j, r, err := s.join(ns, name, opts, req, true)
 		if err != nil {
 			return all, err
 		}

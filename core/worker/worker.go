@@ -84,7 +84,7 @@ func New(o Options) (*Worker, error) {
 			return memory
 		})
 	}
-	members := hub.New(store, flushers)
+	members := hub.New(hub.Options{History: store, Flushers: flushers})
 	w := &Worker{config: c, log: o.Log, history: memory, flushers: flushers}
 	w.node = &session.Node{
 		Name: o.Node, Epoch: uint64(o.Started.Unix()), Worker: o.Number,
@@ -131,6 +131,12 @@ func (d drops) Dropped(reason outbound.DropReason, frames int) {
 
 // Server returns what the server itself can do to the sessions and channels of this worker.
 func (w *Worker) Server() *session.Server { return w.own }
+
+// Join makes the worker one of several: presence is that of all nodes, and so are the limits of a user. It must be called before Run.
+func (w *Worker) Join(presence presence.Gather, elsewhere session.Elsewhere) {
+	w.node.Presence.Join(presence)
+	w.node.Elsewhere = elsewhere
+}
 
 // Sender returns what announces the sessions of this worker; an agent's registry tells by it of those that were lost.
 func (w *Worker) Sender() *registry.Sender { return w.sender }

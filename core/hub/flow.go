@@ -1,0 +1,143 @@
+package hub
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/zenconn/server/core"
+	"github.com/zenconn/server/core/outbound"
+)
+
+// flow puts the publications of a channel in order, which come from this node's publishers, from the bus, and from the history, in any
+// order and any number of times. There is one for every channel with members when the hub has a relay.
+//
+// Its lock is taken before the topic's, and held during a fan-out, but not while the history is read.
+type flow struct {
+	mu sync.Mutex // Guards all below.
+
+	ordered bool          // The channel has a history.
+	settled bool          // The bus knows that there are members here.
+	placed  bool          // at holds; until then publications wait.
+	opening chan struct{} // Closed when whoever finds the place, or ends the members, is done; nil: nobody does.
+
+	at      core.Position // Up to here everything was delivered.
+	checked int64         // When at was last seen to be the end, or a publication came; Unix nanoseconds.
+
+	waiting []placed // Beyond at, or of another epoch; sorted.
+	more    bool     // There were too many.
+	doubt   int64    // Since when something is known to be missing, Unix nanoseconds; 0: it is not.
+}
+
+// wait keeps a publication until what precedes it has come.
+func (f *flow) wait(pub placed) {
+	i, found := slices.BinarySearchFunc(f.waiting, pub, func(a, b placed) int {
+		return cmp.Or(cmp.Compare(a.epoch, b.epoch), cmp.Compare(a.Offset, b.Offset))
+	})
+	switch {
+	case found:
+	case len(f.waiting) == maxWaiting:
+		f.more = true
+	default:
+		f.waiting = slices.Insert(f.waiting, i, pub)
+	}
+}
+
+// follows says how a publication lies to what was delivered: before or at the end of it (<= 0), the next one (1), or beyond (2).
+func (f *flow) follows(pub placed) int {
+	switch {
+	case !f.placed || pub.epoch != f.at.Epoch || pub.Offset > f.at.Offset+1:
+		return 2
+	case pub.Offset == f.at.Offset+1:
+		return 1
+	}
+	return 0
+}
+
+// forgetOthers drops what waits and is of another epoch than the channel.
+func (f *flow) forgetOthers() {
+	f.waiting = slices.DeleteFunc(f.waiting, func(p placed) bool { return p.epoch != f.at.Epoch })
+}
+
+// place delivers a publication if it is the next one, and then those that waited for it. It returns to how many members; 0 also when
+// it has to wait. own says that it was published by this node, which may know of it before it hears of those that precede it.
+func (h *Hub) place(t *topic, pub placed, own bool, g *outbound.Gather) (deliveries int) {
+	f := t.flow
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.ordered {
+		return t.fanOut(pub, g)
+	}
+	switch f.follows(pub) {
+	case 0:
+		h.count.Duplicates.Inc()
+		return 0
+	case 1:
+		f.at.Offset = pub.Offset
+		deliveries = t.fanOut(pub, g)
+		h.drainLocked(t, g)
+		f.checked = time.Now().UnixNano()
+		return deliveries
+	}
+	f.wait(pub)
+	if f.placed {
+		if f.doubt == 0 {
+			f.doubt = time.Now().UnixNano()
+		}
+		if own {
+			h.relay.Check(t.name, Later)
+		} else {
+			h.count.Gaps.WithLabelValues("found").Inc()
+			h.relay.Check(t.name, Now)
+		}
+	}
+	return 0
+}
+
+// drainLocked delivers what waits, as far as nothing is missing.
+func (h *Hub) drainLocked(t *topic, g *outbound.Gather) {
+	f := t.flow
+	f.waiting = slices.DeleteFunc(f.waiting, func(pub placed) bool {
+		switch f.follows(pub) {
+		case 0:
+			return true
+		case 1:
+			f.at.Offset = pub.Offset
+			h.told(pub, t.fanOut(pub, g))
+			return true
+		}
+		return false
+	})
+	if len(f.waiting) == 0 {
+		f.waiting = nil
+		if !f.more {
+			f.doubt = 0
+		}
+	}
+}
+
+// told reports deliveries that no publisher of this node is told of.
+func (h *Hub) told(pub placed, deliveries int) {
+	if deliveries > 0 && h.delivered != nil {
+		h.delivered(pub.Publication, deliveries)
+	}
+}
+
+// Deliver takes what comes from the bus, in the order in which it comes.
+func (h *Hub) Deliver(batch []Live) {
+	g := h.flushers.Gather()
+	defer g.Flush()
+	for _, live := range batch {
+		t := h.shards.find(live.Pub.Channel)
+		if t == nil {
+			continue // The last member has just left.
+		}
+		pub := placed{live.Pub, live.Epoch}
+		if pub.Offset == 0 {
+			h.told(pub, t.fanOut(pub, g))
+		} else {
+			h.told(pub, h.place(t, pub, false, g))
+		}
+	}
+}
