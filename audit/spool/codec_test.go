@@ -160,7 +160,7 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		var again audit.Batch
-		for _, message := range spool.Encode(&first, 64<<20) {
+		for _, message := range spool.Encode(&first, 32<<20) {
 			part, _, err := spool.Decode(message)
 			if err != nil {
 				t.Fatal(err)

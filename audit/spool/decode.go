@@ -14,7 +14,7 @@ import (
 )
 
 // maxRaw bounds what a message may become when it is decompressed, in bytes.
-const maxRaw = 64 << 20
+const maxRaw = 2*maxRecord + partSize
 
 var errUnreadable = errors.New("not a batch of audit events that this program can read")
 

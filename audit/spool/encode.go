@@ -23,6 +23,9 @@ const (
 // partSize is how many bytes of records a message has before another one is begun. Compression gains little from more.
 const partSize = 512 << 10
 
+// maxRecord bounds a record, whatever the bus allows, in bytes.
+const maxRecord = 8 << 20
+
 // leftOut is the tag of a message event whose payload no message on the bus could hold.
 const leftOut = "payload_left_out"
 

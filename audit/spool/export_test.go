@@ -22,7 +22,7 @@ func Encode(b *audit.Batch, most int) [][]byte {
 
 // Records returns the records of a batch that fits into one message.
 func Records(b *audit.Batch) []byte {
-	e := encoder{most: maxRaw}
+	e := encoder{most: maxRecord}
 	for _, m := range b.Messages {
 		encodeRecord(&e, kindMessage, m, messageFields)
 	}

@@ -64,6 +64,7 @@ func TestRestarts(t *testing.T) {
 
 // The leader is killed after a range was stored and before it could say so. The other one stores exactly this range again.
 func TestLeaderKilledAfterStoring(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	srv := startServer(t, dir)
 	store := openSQLite(t, filepath.Join(dir, "audit.db"))
@@ -95,6 +96,7 @@ func TestLeaderKilledAfterStoring(t *testing.T) {
 
 // A leader that was cut off only seems dead. What he does when he wakes up does no harm.
 func TestSleepyLeader(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	srv := startServer(t, dir)
 	store := openSQLite(t, filepath.Join(dir, "audit.db"))
@@ -152,6 +154,7 @@ func TestRepeatedBatches(t *testing.T) {
 
 // While the store is down the spool absorbs; when it is full the writer says so, and nothing that it took is lost.
 func TestStoreDownUntilTheSpoolIsFull(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	b := alone(t, dir)
 	store := &faults{Writer: openSQLite(t, filepath.Join(dir, "audit.db"))}

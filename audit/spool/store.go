@@ -109,7 +109,7 @@ func writeTable[E any](ctx context.Context, d *Drain, token string, events []*E,
 	if err := write(0, len(events)); err != nil || len(refused) == 0 {
 		return err
 	}
-	e := encoder{most: maxRaw}
+	e := encoder{most: maxRecord}
 	for _, event := range refused {
 		encodeRecord(&e, kind, event, fieldsOf)
 	}

@@ -69,7 +69,7 @@ func (w *Writer) write(ctx context.Context, b *audit.Batch) error {
 		return errors.New(problem) // It takes seconds to get well; an attempt would only wait.
 	}
 	if b.Token != w.token {
-		w.encoder.most = int(w.conn.MaxPayload()) - headerRoom
+		w.encoder.most = min(int(w.conn.MaxPayload())-headerRoom, maxRecord)
 		w.left, w.next, w.token = w.encoder.encode(b), 0, b.Token
 	}
 	for len(w.left) > 0 {

@@ -1,0 +1,215 @@
+package spool_test
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	driver "github.com/ClickHouse/clickhouse-go/v2"
+
+	"github.com/zenconn/server/audit"
+	"github.com/zenconn/server/audit/audittest"
+	"github.com/zenconn/server/audit/clickhouse"
+	"github.com/zenconn/server/audit/spool"
+	"github.com/zenconn/server/core/bus"
+	"github.com/zenconn/server/internal/testenv"
+)
+
+// recorders are nodes that record all the time.
+type recorders struct {
+	all  []*audit.Recorder
+	wg   sync.WaitGroup
+	stop context.CancelFunc
+}
+
+func record(t *testing.T, buses ...*bus.Bus) *recorders {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	rs := &recorders{stop: cancel}
+	for i, b := range buses {
+		r := audit.New(openWriter(t, b), audit.Options{
+			Node: fmt.Sprintf("node-%d", i), Queue: 1 << 20, QueueBytes: 1 << 40, FlushInterval: 10 * time.Millisecond, BatchEvents: 500, DrainTimeout: patience,
+		})
+		rs.all = append(rs.all, r)
+		rs.wg.Go(func() { r.Run(ctx) })
+	}
+	t.Cleanup(func() { cancel(); rs.wg.Wait() })
+	return rs
+}
+
+// messages has each recorder record n messages over a time, beginning with the k-th of each.
+func (rs *recorders) messages(k, n int, over time.Duration) {
+	var recording sync.WaitGroup
+	for i, r := range rs.all {
+		recording.Go(func() {
+			for j, m := range audittest.Messages(1_000_000*i+k, n) {
+				r.Record(m)
+				if j%100 == 99 {
+					<-time.After(over / time.Duration(max(n/100, 1)))
+				}
+			}
+		})
+	}
+	recording.Wait()
+}
+
+// agent is a process with a drain, which can be killed.
+type agent struct {
+	drain *running
+	bus   *bus.Bus
+}
+
+func (s *server) agent(t *testing.T, sink audit.Writer) *agent {
+	b := s.join(t)
+	return &agent{runDrain(t, spool.Options{Bus: b, Sink: sink, DrainTimeout: time.Nanosecond, WriteTimeout: 5 * time.Second}), b}
+}
+
+// kill cuts the agent off at once, so that it can finish nothing.
+func (a *agent) kill() {
+	a.bus.Close()
+	a.drain.stop()
+}
+
+// storm records while agents are killed and the store makes trouble. Everything must be stored once.
+func storm(t *testing.T, sink audit.Writer, ask asker, trouble func(round int)) {
+	srv := startServer(t, t.TempDir())
+	rs := record(t, srv.join(t), srv.join(t), srv.join(t))
+	const rounds, each = 4, 3_000
+	leader, other := srv.agent(t, sink), srv.agent(t, sink)
+	for round := range rounds {
+		trouble(round)
+		rs.messages(round*each, each, time.Second)
+		if other.drain.Stats().Leading {
+			leader, other = other, leader
+		}
+		leader.kill()
+		leader, other = other, srv.agent(t, sink)
+	}
+	arrive(t, ask, rounds*each*len(rs.all))
+	for _, r := range rs.all {
+		if s := r.Stats(); s.Stored != rounds*each {
+			t.Errorf("a recorder says %+v", s)
+		}
+	}
+}
+
+func TestStormSQLite(t *testing.T) {
+	t.Parallel()
+	store := &faults{Writer: openSQLite(t, filepath.Join(t.TempDir(), "audit.db"))}
+	storm(t, store, store.Writer.(asker), func(round int) {
+		n := 0
+		var mu sync.Mutex
+		sometimes := func(of, is int) bool {
+			mu.Lock()
+			defer mu.Unlock()
+			n++
+			return n%of == is
+		}
+		store.set(func(*audit.Batch) error {
+			if sometimes(5, round) {
+				return errDown
+			}
+			return nil
+		}, func(context.Context, *audit.Batch) error {
+			if sometimes(7, round) {
+				return errDown // It is stored, but who wrote it does not know.
+			}
+			return nil
+		})
+	})
+}
+
+func TestStormClickHouse(t *testing.T) {
+	t.Parallel()
+	dsn := database(t)
+	network := audittest.StartProxy(t, "127.0.0.1:0", dsn.Host)
+	dsn.Host = network.Address()
+	store := openClickHouse(t, dsn)
+	storm(t, store, store, func(round int) {
+		network.LoseAnswers(round + 1)
+		if round == 2 {
+			network.Freeze(true)
+			time.AfterFunc(2*time.Second, func() { network.Freeze(false); network.Cut() })
+		}
+	})
+	if network.AnswersLost() == 0 {
+		t.Error("no answer was lost: the test tests nothing")
+	}
+}
+
+// ClickHouse is away, longer than everything would wait for it, and comes back: the events have waited in the spool.
+func TestClickHouseAway(t *testing.T) {
+	t.Parallel()
+	dsn := database(t)
+	target := dsn.Host
+	network := audittest.StartProxy(t, "127.0.0.1:0", target)
+	dsn.Host = network.Address()
+	store := openClickHouse(t, dsn)
+	network.Stop()
+	dir := t.TempDir()
+	for k := range 2 { // The server is even started again meanwhile.
+		b := alone(t, dir)
+		d := runDrain(t, spool.Options{Bus: b, Sink: store, DrainTimeout: time.Nanosecond})
+		rs := record(t, b)
+		rs.messages(k*5000, 5000, 0)
+		rs.stop()
+		rs.wg.Wait()
+		if s := rs.all[0].Stats(); s.Stored != 5000 {
+			t.Errorf("the recorder waits for the store: %+v", s)
+		}
+		within(t, "the drain tells of the trouble", func() bool { return strings.Contains(d.Problem(), "wait in the spool") })
+		d.stop()
+		b.Close()
+	}
+	audittest.StartProxy(t, network.Address(), target)
+	runDrain(t, spool.Options{Bus: alone(t, dir), Sink: store})
+	arrive(t, store, 10_000)
+}
+
+func database(t testing.TB) *url.URL {
+	t.Helper()
+	dsn, err := url.Parse(testenv.ClickHouse(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	options, err := driver.ParseDSN(dsn.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := driver.Open(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := "zenconn_test_" + strings.ToLower(rand.Text()[:12])
+	if err := conn.Exec(t.Context(), "CREATE DATABASE "+name); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := conn.Exec(context.Background(), "DROP DATABASE "+name); err != nil {
+			t.Error(err)
+		}
+		conn.Close()
+	})
+	dsn.Path = "/" + name
+	return dsn
+}
+
+func openClickHouse(t testing.TB, dsn *url.URL) *clickhouse.Store {
+	t.Helper()
+	s, err := clickhouse.Open(dsn.String(), 5*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
