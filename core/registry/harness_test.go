@@ -220,7 +220,7 @@ func newNode(t testing.TB, name string, recorder session.Recorder) *session.Node
 		t.Fatal(err)
 	}
 	store, flushers := history.NewMemory(history.Options{}), outbound.NewFlushers(1)
-	members := hub.New(store, flushers)
+	members := hub.New(hub.Options{History: store, Flushers: flushers})
 	counters, log, chain := metrics.New(prometheus.NewRegistry()), slog.New(slog.DiscardHandler), hooks.NewChain(nil, nil)
 	return &session.Node{
 		Name: name, Epoch: 7, Worker: 3, Client: c.Client, Auth: c.Auth, Namespaces: namespaces, Hub: members, History: store,
