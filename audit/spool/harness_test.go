@@ -12,8 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/zenconn/server/audit"
 	"github.com/zenconn/server/audit/audittest"
 	"github.com/zenconn/server/audit/spool"
@@ -21,8 +19,6 @@ import (
 	"github.com/zenconn/server/core/bus"
 	"github.com/zenconn/server/core/config"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const patience = 30 * time.Second
 
