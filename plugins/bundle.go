@@ -9,6 +9,7 @@ import (
 
 	"github.com/zenconn/server/core/config"
 	"github.com/zenconn/server/hooks"
+	"github.com/zenconn/server/hooks/host"
 	"github.com/zenconn/server/hooks/lua"
 	"github.com/zenconn/server/hooks/wasm"
 )
@@ -28,15 +29,22 @@ type Bundle struct {
 	Breaker  hooks.Breaker
 	Memory   config.Size // Of each instance of a Wasm plugin.
 	MaxSize  config.Size // Of Source, for a Wasm plugin.
+	Rights   host.Rights // With its keys.
 }
 
-// Links loads bundles into their runtimes, in their order. cache is a directory for compiled code; empty: none. All that is wrong is
-// reported at once, and then nothing stays loaded. The links belong to the caller, who gives them to a chain or closes their plugins.
-func Links(bundles []Bundle, cache string, log *slog.Logger) ([]hooks.Link, error) {
+// Options are what plugins are run with.
+type Options struct {
+	Cache    string         // Directory for compiled code; empty: none.
+	Services *host.Services // What stands behind the functions that plugins have rights to; nil: nothing.
+	Log      *slog.Logger
+}
+
+// Links loads bundles into their runtimes, in their order. All that is wrong is reported at once, and then nothing stays loaded. The links belong to the caller, who gives them to a chain or closes their plugins.
+func Links(bundles []Bundle, o Options) ([]hooks.Link, error) {
 	var links []hooks.Link
 	var errs []error
 	for _, b := range bundles {
-		p, err := b.load(cache, log)
+		p, err := b.load(o)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", b.Key, err))
 			continue
@@ -53,11 +61,14 @@ func Links(bundles []Bundle, cache string, log *slog.Logger) ([]hooks.Link, erro
 }
 
 // load hands a bundle to the runtime that its ending wants.
-func (b Bundle) load(cache string, log *slog.Logger) (hooks.Plugin, error) {
+func (b Bundle) load(o Options) (hooks.Plugin, error) {
 	if filepath.Ext(b.File) == ".wasm" {
 		return wasm.LoadSource(b.File, b.Source, wasm.Options{
-			Name: b.Name, Config: b.Config, Memory: int64(b.Memory), MaxSize: int64(b.MaxSize), Cache: cache, Logger: log,
+			Name: b.Name, Config: b.Config, Memory: int64(b.Memory), MaxSize: int64(b.MaxSize), Cache: o.Cache, Logger: o.Log,
+			Services: o.Services, Rights: b.Rights,
 		})
 	}
-	return lua.LoadSource(b.File, b.Source, lua.Options{Name: b.Name, Config: b.Config, Logger: log})
+	return lua.LoadSource(b.File, b.Source, lua.Options{
+		Name: b.Name, Config: b.Config, Logger: o.Log, Services: o.Services, Rights: b.Rights,
+	})
 }

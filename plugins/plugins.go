@@ -9,7 +9,6 @@ import (
 	"embed"
 	"errors"
 	"io/fs"
-	"log/slog"
 
 	"github.com/zenconn/server/core/config"
 	"github.com/zenconn/server/hooks"
@@ -23,9 +22,9 @@ func Bundled() fs.FS { return bundled }
 
 // Load resolves the configured plugins and makes links of them, for a process that does both. All that is wrong is reported at once,
 // and then nothing stays loaded. The links belong to the caller, who gives them to a chain or closes their plugins.
-func Load(cfg config.Plugins, bundled fs.FS, cache string, log *slog.Logger) ([]hooks.Link, error) {
+func Load(cfg config.Plugins, bundled fs.FS, o Options) ([]hooks.Link, error) {
 	bundles, unresolved := resolve(cfg, bundled)
-	links, unloaded := Links(bundles, cache, log)
+	links, unloaded := Links(bundles, o)
 	if unresolved == nil {
 		return links, unloaded
 	}

@@ -44,7 +44,7 @@ func loadWith(t *testing.T, cfg config.Plugins, cache string) ([]hooks.Link, err
 	bundled := fstest.MapFS{
 		"one/one.lua": {Data: []byte(hook)}, "one/helper.lua": {Data: []byte("x = 1")}, "two/two.lua": {Data: []byte(hook)},
 	}
-	links, err := plugins.Load(cfg, bundled, cache, slog.New(slog.DiscardHandler))
+	links, err := plugins.Load(cfg, bundled, plugins.Options{Cache: cache, Log: slog.New(slog.DiscardHandler)})
 	t.Cleanup(func() { hooks.NewChain(links, nil).Close() })
 	return links, err
 }
@@ -166,7 +166,7 @@ func TestAllThatIsWrongIsReported(t *testing.T) {
 
 // The repository's folder is also the directory of the demo: what lies directly in it would be loaded there.
 func TestNoPluginLiesDirectlyHere(t *testing.T) {
-	links, err := plugins.Load(config.Plugins{Dir: "."}, plugins.Bundled(), "", slog.New(slog.DiscardHandler))
+	links, err := plugins.Load(config.Plugins{Dir: "."}, plugins.Bundled(), plugins.Options{Log: slog.New(slog.DiscardHandler)})
 	if err != nil || len(links) != 0 {
 		t.Errorf("%v, %v", links, err)
 	}
@@ -185,7 +185,7 @@ func TestBundlesOutliveTheirFiles(t *testing.T) {
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
-	links, err := plugins.Links(bundles, "", slog.New(slog.DiscardHandler))
+	links, err := plugins.Links(bundles, plugins.Options{Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,7 +212,7 @@ func TestLinksReportsWhatDoesNotLoad(t *testing.T) {
 	links, err := plugins.Links([]plugins.Bundle{
 		{Key: "plugins.dir", Name: "good", File: "good.lua", Source: []byte(hook)},
 		{Key: "plugins.load[3]", Name: "bad", File: "bad.lua", Source: []byte("if")},
-	}, "", slog.New(slog.DiscardHandler))
+	}, plugins.Options{Log: slog.New(slog.DiscardHandler)})
 	if links != nil || err == nil || !strings.HasPrefix(err.Error(), "plugins.load[3]: bad.lua:1: syntax error") {
 		t.Errorf("%v, %v", links, err)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/zenconn/server/core/config"
 	"github.com/zenconn/server/hooks"
+	"github.com/zenconn/server/hooks/host"
 )
 
 // Resolve reads the plugins of the ordered list, then the *.lua and *.wasm files directly in the directory by name, except those the
@@ -69,12 +70,44 @@ func (r *resolver) add(key string, entry config.Plugin) {
 		return
 	}
 	r.names[name] = key
+	keys, err := readKeys(entry.Keys)
+	if err != nil {
+		r.fail(key, err)
+	}
 	hash := sha256.Sum256(source)
 	r.bundles = append(r.bundles, Bundle{
 		Key: key, Name: name, File: file, Hash: hex.EncodeToString(hash[:]), Source: source, Config: entry.Config,
 		Deadline: cmp.Or(entry.Deadline, r.cfg.Deadline), FailOpen: failOpen, Breaker: r.breaker(entry.Breaker),
 		Memory: cmp.Or(entry.Memory, r.cfg.Memory), MaxSize: r.cfg.MaxSize,
+		Rights: host.Rights{
+			KV: entry.Allow.KV, HTTP: entry.Allow.HTTP, Publish: entry.Allow.Publish, Unsubscribe: entry.Allow.Unsubscribe,
+			Disconnect: entry.Allow.Disconnect, JWT: entry.Allow.JWT, Password: entry.Allow.Password, Keys: keys,
+		},
 	})
+}
+
+// readKeys reads those keys that are in files. Whether they are any good, the runtimes find out.
+func readKeys(keys []config.Key) (map[string]host.Key, error) {
+	var all map[string]host.Key
+	var errs []error
+	for _, k := range keys {
+		if k.PEM != "" && !strings.Contains(k.PEM, "-----BEGIN ") {
+			content, err := os.ReadFile(k.PEM)
+			if err != nil {
+				if failed, ok := errors.AsType[*fs.PathError](err); ok {
+					err = failed.Err // The rest is the path, which may be a secret in the wrong place.
+				}
+				errs = append(errs, fmt.Errorf("keys: the pem of %s is not PEM text, and is no file that can be read: %w", k.Name, err))
+				continue
+			}
+			k.PEM = string(content)
+		}
+		if all == nil {
+			all = make(map[string]host.Key, len(keys))
+		}
+		all[k.Name] = host.Key{Algorithm: k.Algorithm, Secret: k.Secret, PEM: k.PEM}
+	}
+	return all, errors.Join(errs...)
 }
 
 // endings are those of plugins.

@@ -140,6 +140,27 @@ type Plugin struct {
 	Memory   Size           `koanf:"memory" doc:"Memory that each of its instances may have, for a Wasm plugin."`
 	Breaker  Breaker        `koanf:"breaker"`
 	Config   map[string]any `koanf:"config" secret:"true" doc:"Values handed to the plugin."`
+	Allow    Allow          `koanf:"allow"`
+	Keys     []Key          `koanf:"keys" doc:"Keys it may sign and verify tokens with, by their names."`
+}
+
+// Allow is what a plugin may have the server do for it. Everybody may write to the log, count, and have the time and random numbers.
+type Allow struct {
+	KV          bool     `koanf:"kv" doc:"Store values (kv_get, kv_set, kv_cas, kv_delete), apart from those of other plugins."`
+	HTTP        []string `koanf:"http" doc:"Web servers it may ask (http_request): hosts such as api.example.com, *.example.com or 192.0.2.7:8080; without a port, the one of https or http. A host in a private network or on this machine needs its address, or a network such as 10.0.0.0/8, in the list too; localhost stands for the machine itself."`
+	Publish     bool     `koanf:"publish" doc:"Publish to every channel, in the server's name (server_publish)."`
+	Unsubscribe bool     `koanf:"unsubscribe" doc:"End everybody's subscriptions (server_unsubscribe)."`
+	Disconnect  bool     `koanf:"disconnect" doc:"End everybody's sessions (server_disconnect)."`
+	JWT         bool     `koanf:"jwt" doc:"Sign and verify tokens (jwt_sign, jwt_verify) with its keys."`
+	Password    bool     `koanf:"password" doc:"Hash and verify passwords (password_hash, password_verify)."`
+}
+
+// Key is a key that a plugin has tokens signed and verified with, without seeing it.
+type Key struct {
+	Name      string `koanf:"name" doc:"What the plugin calls it."`
+	Algorithm string `koanf:"algorithm" doc:"The only algorithm it is used for. Empty: HS256 for a secret, RS256 for RSA, and for other keys the one they have."`
+	Secret    string `koanf:"secret" secret:"true" doc:"Secret for HS256, HS384 or HS512; at least 32 bytes."`
+	PEM       string `koanf:"pem" secret:"true" doc:"Key in PEM, or the path of its file: RSA, ECDSA or Ed25519. A public one only verifies."`
 }
 
 // Agent is how an instance is made of processes.

@@ -86,7 +86,7 @@ func (n *Node) open() error {
 	})
 	n.registry.MustRegister(newAuditCollector(n.recorder))
 
-	links, err := plugins.Load(c.Plugins, plugins.Bundled(), filepath.Join(c.Data, "compiled"), n.log)
+	links, err := plugins.Load(c.Plugins, plugins.Bundled(), plugins.Options{Cache: filepath.Join(c.Data, "compiled"), Log: n.log})
 	if err != nil {
 		return err
 	}

@@ -35,9 +35,9 @@ const (
 // Key is what a plugin signs and verifies tokens with: a secret, or a key in PEM. The algorithm follows from it, and cannot be chosen by
 // whoever brings a token.
 type Key struct {
-	Algorithm string // Empty: HS256 for a secret, RS256 for RSA; for elliptic curves there is only one.
-	Secret    string
-	PEM       string // Public: it only verifies. Private: it signs, too.
+	Algorithm string `json:"algorithm,omitempty"` // Empty: HS256 for a secret, RS256 for RSA; for elliptic curves there is only one.
+	Secret    string `json:"secret,omitempty"`
+	PEM       string `json:"pem,omitempty"` // Public: it only verifies. Private: it signs, too.
 }
 
 // signer is a key that was read.

@@ -13,15 +13,15 @@ import (
 
 // Rights are what a plugin may have the server do for it. The zero value is nothing.
 type Rights struct {
-	KV          bool
-	HTTP        []string // Hosts; see ParseHosts.
-	Publish     bool
-	Unsubscribe bool
-	Disconnect  bool
-	JWT         bool
-	Password    bool
+	KV          bool     `json:"kv,omitempty"`
+	HTTP        []string `json:"http,omitempty"` // Hosts; see ParseHosts.
+	Publish     bool     `json:"publish,omitempty"`
+	Unsubscribe bool     `json:"unsubscribe,omitempty"`
+	Disconnect  bool     `json:"disconnect,omitempty"`
+	JWT         bool     `json:"jwt,omitempty"`
+	Password    bool     `json:"password,omitempty"`
 
-	Keys map[string]Key // For jwt_sign and jwt_verify, by their names.
+	Keys map[string]Key `json:"keys,omitempty"` // For jwt_sign and jwt_verify, by their names.
 }
 
 // Plugin is a plugin's way to the functions, shared by its instances. It is safe for concurrent use.

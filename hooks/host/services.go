@@ -20,8 +20,8 @@ type Server interface {
 	Disconnect(ctx context.Context, plugin, user, client string, d core.Disconnect) error
 }
 
-// Counter only grows.
-type Counter interface{ Add(n float64) }
+// Counter only grows. It is an alias, so that who implements Metrics need not know this package.
+type Counter = interface{ Add(n float64) }
 
 // Metrics counts what plugins do. Its methods may be called concurrently and do not block.
 type Metrics interface {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/zenconn/server/hooks"
 	"github.com/zenconn/server/hooks/hooktest"
+	"github.com/zenconn/server/hooks/host"
 	"github.com/zenconn/server/hooks/wasm"
 )
 
@@ -16,5 +17,13 @@ func TestConformance(t *testing.T) {
 			file = "publish"
 		}
 		return load(t, guest(t, file), wasm.Options{Config: map[string]any{"behaviour": string(b)}})
+	})
+}
+
+func TestFunctions(t *testing.T) {
+	hooktest.RunFunctions(t, func(t *testing.T, services *host.Services, rights host.Rights) hooks.Plugin {
+		return load(t, guest(t, "functions"), wasm.Options{
+			Services: services, Rights: rights, Config: map[string]any{"probe": rights.KV},
+		})
 	})
 }
