@@ -108,7 +108,7 @@ func finality(err error) error {
 			return ErrRefused
 		}
 	}
-	if _, ok := errors.AsType[tls.AlertError](err); ok {
+	if remote, ok := errors.AsType[*net.OpError](err); ok && remote.Op == "remote error" { // So crypto/tls calls what the other side says.
 		return ErrRefused
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok || errors.Is(err, nats.ErrSecureConnWanted) {

@@ -11,7 +11,7 @@ import (
 )
 
 // patience bounds what the tests wait for.
-const patience = 20 * time.Second
+const patience = 15 * time.Second
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
