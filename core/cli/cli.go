@@ -109,6 +109,8 @@ variables (ZENCONN_CLIENT__ADDR) and flags (--client.addr), the later ones winni
 		newAuditCommand(env),
 		newBenchCommand(env),
 		newHealthCommand(env),
+		newStatusCommand(env),
+		newRestartCommand(env),
 		newVersionCommand(env),
 	)
 

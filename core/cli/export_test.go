@@ -9,3 +9,6 @@ import (
 func RunEnviron(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return run(ctx, args, &environment{stdin: stdin, stdout: stdout, stderr: stderr, environ: environ})
 }
+
+// Watch is what status --watch does.
+var Watch = watch
