@@ -41,8 +41,14 @@ func ParsePermissions(names []string) (Permission, error) {
 // Grant gives permissions in the channels that match.
 type Grant struct {
 	allow    Permission
-	channels []string         // Exact names, when patterns is nil.
-	patterns []*regexp.Regexp // Anchored.
+	channels []string // Exact names, when patterns is nil.
+	patterns []pattern
+}
+
+// pattern is what several channels match.
+type pattern struct {
+	*regexp.Regexp      // Anchored.
+	reserved       bool // It begins with the $ of the server's own channels: only then it matches them.
 }
 
 // Grants is all that was granted to a session. Whatever no grant gives is denied.
@@ -62,8 +68,9 @@ func (g *Grant) matches(channel string) bool {
 	if slices.Contains(g.channels, channel) {
 		return true
 	}
+	reserved := strings.HasPrefix(channel, "$")
 	for _, pattern := range g.patterns {
-		if pattern.MatchString(channel) {
+		if (pattern.reserved || !reserved) && pattern.MatchString(channel) {
 			return true
 		}
 	}
@@ -71,7 +78,8 @@ func (g *Grant) matches(channel string) bool {
 }
 
 // NewGrant makes a grant. match is "" for exact names, "wildcard" for patterns in which * stands for any run of characters, or
-// "regex" for RE2 expressions that must match the whole name. allow holds names from sub, pub, prs, hst, brd.
+// "regex" for RE2 expressions that must match the whole name. allow holds names from sub, pub, prs, hst, brd. The server's own channels,
+// which begin with $, are matched only by patterns that begin with $ (in an expression \$) too: who is granted "*" does not get them.
 func NewGrant(channels []string, match string, allow []string) (Grant, error) {
 	var g Grant
 	var err error
@@ -87,7 +95,10 @@ func NewGrant(channels []string, match string, allow []string) (Grant, error) {
 		return Grant{}, fmt.Errorf("unknown match %q, want nothing, wildcard or regex", match)
 	}
 	for _, c := range channels {
-		if match == "wildcard" {
+		reserved := strings.HasPrefix(c, "$")
+		if match == "regex" {
+			reserved = strings.HasPrefix(strings.TrimPrefix(c, "^"), `\$`)
+		} else {
 			c = strings.ReplaceAll(regexp.QuoteMeta(c), `\*`, `.*`)
 		}
 		// Alone first: a)|(b makes sense only within the parentheses, and there escapes the anchors.
@@ -99,7 +110,7 @@ func NewGrant(channels []string, match string, allow []string) (Grant, error) {
 		if err != nil {
 			return Grant{}, fmt.Errorf("channel pattern %q: %w", c, err)
 		}
-		g.patterns = append(g.patterns, re)
+		g.patterns = append(g.patterns, pattern{re, reserved})
 	}
 	return g, nil
 }

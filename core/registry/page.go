@@ -32,6 +32,7 @@ func (s *Sender) answerPages(ctx context.Context) (unhandle func(), err error) {
 		if q.Lost != nil && s.options.Node.Returned(*q.Lost) {
 			s.options.Log.Warn("others had taken this node for lost and recorded its sessions as closed; they are recorded as open again")
 			s.work.Go(func() { s.options.Node.RecordOpen(ctx) })
+			s.wakeUp() // All agents shall know the new incarnation.
 		}
 		return s.page(after), nil
 	})

@@ -40,7 +40,7 @@ func (r *Registry) readLocked(m *member) {
 
 // read reads a member's list until that has succeeded, or the member is gone.
 func (r *Registry) read(m *member) {
-	pause := retryFirst
+	pause, warned := retryFirst, false
 	for {
 		select {
 		case r.readers <- struct{}{}:
@@ -52,7 +52,8 @@ func (r *Registry) read(m *member) {
 		if err == nil || m.ctx.Err() != nil {
 			return
 		}
-		if pause >= retryWarning {
+		if pause >= retryWarning && !warned {
+			warned = true
 			r.options.Log.Warn("the sessions of a node cannot be read; those shown may be out of date", "uid", m.uid, "error", err)
 		}
 		select {

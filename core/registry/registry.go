@@ -83,13 +83,16 @@ func (r *Registry) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer r.stop()
-	for subject, hear := range map[string]func(string, []byte){batchSubject + "*": r.hear, lostSubject: r.hearLost} {
-		silence, err := r.options.Bus.Listen(subject, hear)
-		if err != nil {
-			return fmt.Errorf("registry: %w", err)
-		}
-		defer silence()
+	silenceBatches, err := r.options.Bus.Listen(batchSubject+"*", r.hear)
+	if err != nil {
+		return fmt.Errorf("registry: %w", err)
 	}
+	defer silenceBatches()
+	silenceLost, err := r.options.Bus.Listen(lostSubject, r.hearLost)
+	if err != nil {
+		return fmt.Errorf("registry: %w", err)
+	}
+	defer silenceLost()
 	r.mu.Lock()
 	r.running = true
 	r.mu.Unlock()

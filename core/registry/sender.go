@@ -117,7 +117,8 @@ func (s *Sender) Run(ctx context.Context) error {
 			return err
 		}
 		defer unhandle()
-		defer bus.OnReconnect(s.wakeUp)() // What was lost meanwhile shall be noticed soon.
+		forget := bus.OnReconnect(s.wakeUp) // What was lost meanwhile shall be noticed soon.
+		defer forget()
 	}
 	s.announce(ctx)
 	return nil

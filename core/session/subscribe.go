@@ -58,7 +58,8 @@ func (s *Session) hasRoom(name string) error {
 }
 
 // mayJoin decides about a subscription: by the namespace's rule, by a grant or a subscription token, and by the plugins, whose
-// word outweighs the rule. A channel for nobody stays closed whoever asks.
+// word outweighs the rule. A channel for nobody stays closed whoever asks, and about those reserved for the server no plugin is asked:
+// one that lets everybody in everywhere does not mean them.
 func (s *Session) mayJoin(ns *channel.Namespace, req *protocol.SubscribeRequest) (opts core.SubscribeOptions, err error) {
 	if ns.Binary && s.format == protocol.JSON {
 		return opts, core.ErrNotAvailable.Saying("the channel is for Protobuf clients")
@@ -76,7 +77,7 @@ func (s *Session) mayJoin(ns *channel.Namespace, req *protocol.SubscribeRequest)
 		}
 		allowed = true
 	}
-	if ns.Subscribe != channel.Nobody && s.node.Hooks.Has(hooks.OnSubscribe) {
+	if ns.Subscribe != channel.Nobody && !ns.Reserved && s.node.Hooks.Has(hooks.OnSubscribe) {
 		event := &hooks.Subscribe{Client: s.client, Channel: req.Channel, Input: req.Data, Options: opts}
 		answer := s.node.Hooks.Subscribe(context.Background(), event)
 		switch answer.Verdict {

@@ -14,11 +14,12 @@ import (
 	"github.com/zenconn/server/core/session"
 )
 
-// Who has the grant hears in $system:sessions who comes and goes; nobody else may listen, and nobody may publish there.
+// Who has the grant hears in $system:sessions who comes and goes; nobody else may listen, whatever plugins and grants for everything say,
+// and nobody may publish there.
 func TestSystemSessions(t *testing.T) {
 	c := open()
 	c.Auth.Type, c.Auth.JWT.HMACSecret = "jwt", strings.Repeat("s", 32)
-	r := start(t, c)
+	r := start(t, c, script(t, `function on_subscribe(ev) return true end function on_publish(ev) return true end`))
 	login := func(user string, caps ...auth.Capability) *client {
 		t.Helper()
 		token, err := auth.Sign(c.Auth.JWT, &auth.ConnectClaims{RegisteredClaims: jwt.RegisteredClaims{Subject: user}, Caps: caps}, time.Hour)
@@ -32,7 +33,7 @@ func TestSystemSessions(t *testing.T) {
 	}
 	const subscribe, publish = `"subscribe":{"channel":"$system:sessions"}`, `"publish":{"channel":"$system:sessions","data":{}}`
 	operator := login("operator", auth.Capability{Channels: []string{"$system:*"}, Match: "wildcard", Allow: []string{"sub", "pub", "hst", "prs"}})
-	stranger := login("mallory")
+	stranger := login("mallory", auth.Capability{Channels: []string{"*"}, Match: "wildcard", Allow: []string{"sub", "pub", "hst", "prs"}})
 	for _, tc := range []struct {
 		who     *client
 		command string
@@ -40,6 +41,7 @@ func TestSystemSessions(t *testing.T) {
 	}{
 		{stranger, subscribe, 103},
 		{stranger, publish, 103},
+		{stranger, `"subscribe":{"channel":"other"}`, 0},
 		{operator, subscribe, 0},
 		{operator, publish, 103},
 		{operator, `"history":{"channel":"$system:sessions"}`, 108},
