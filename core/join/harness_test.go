@@ -166,7 +166,10 @@ func resolved(t *testing.T, files ...string) []plugins.Bundle {
 		if err := os.WriteFile(path, []byte(files[i+1]), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		c.Load = append(c.Load, config.Plugin{Path: path, Config: map[string]any{"n": 3, "list": []any{1.5, "x", map[string]any{"deep": true}}}})
+		c.Load = append(c.Load, config.Plugin{
+			Path: path, Config: map[string]any{"n": 3, "list": []any{1.5, "x", map[string]any{"deep": true}}},
+			Allow: config.Allow{KV: true, HTTP: []string{"example.com"}, JWT: true}, Keys: []config.Key{{Name: "k", Secret: strings.Repeat("secret", 6)}},
+		})
 	}
 	bundles, err := plugins.Resolve(c, plugins.Bundled())
 	if err != nil {

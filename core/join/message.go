@@ -14,6 +14,7 @@ import (
 
 	"github.com/zenconn/server/core/config"
 	"github.com/zenconn/server/hooks"
+	"github.com/zenconn/server/hooks/host"
 	"github.com/zenconn/server/plugins"
 )
 
@@ -94,12 +95,14 @@ type described struct {
 	Cooldown time.Duration  `json:"breaker_cooldown"`
 	Memory   int64          `json:"memory"`
 	MaxSize  int64          `json:"max_size"`
+	Rights   host.Rights    `json:"rights"`
 }
 
 func describe(b plugins.Bundle) described {
 	return described{
 		Key: b.Key, Name: b.Name, File: b.File, Hash: b.Hash, Size: int64(len(b.Source)), Config: b.Config, Deadline: b.Deadline, FailOpen: b.FailOpen,
 		Faults: b.Breaker.Faults, Window: b.Breaker.Window, Cooldown: b.Breaker.Cooldown, Memory: int64(b.Memory), MaxSize: int64(b.MaxSize),
+		Rights: b.Rights,
 	}
 }
 
@@ -107,6 +110,7 @@ func (d described) bundle(source []byte) plugins.Bundle {
 	return plugins.Bundle{
 		Key: d.Key, Name: d.Name, File: d.File, Hash: d.Hash, Source: source, Config: d.Config, Deadline: d.Deadline, FailOpen: d.FailOpen,
 		Breaker: hooks.Breaker{Faults: d.Faults, Window: d.Window, Cooldown: d.Cooldown}, Memory: config.Size(d.Memory), MaxSize: config.Size(d.MaxSize),
+		Rights: d.Rights,
 	}
 }
 
