@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -30,8 +31,8 @@ type asker interface {
 
 // fleet implements api.Fleet: who is there is known from the bus, how workers are supervised from their agents.
 type fleet struct {
-	name       string // Of this agent.
-	members    *cluster.Members
+	name       string                // Of this agent.
+	members    *cluster.Members      // nil: this process is alone.
 	bus        asker                 // nil: this process is alone.
 	supervisor *supervise.Supervisor // nil: this agent has no worker processes.
 	worker     func(index int) string
@@ -62,7 +63,7 @@ func reportSubject(uid string) string { return "node." + uid + ".fleet" }
 
 // run answers other agents until ctx ends.
 func (f *fleet) run(ctx context.Context) error {
-	if f.bus == nil {
+	if f.bus == nil || f.members == nil {
 		<-ctx.Done()
 		return nil
 	}
@@ -127,6 +128,10 @@ func (f *fleet) RestartWorkers(context.Context) (*api.FleetRestart, error) {
 
 // Status implements api.Fleet.
 func (f *fleet) Status(ctx context.Context) (*api.FleetStatus, error) {
+	if f.members == nil {
+		self := cluster.Member{Name: f.name, Kind: cluster.Agent, PID: os.Getpid(), Started: time.Now(), State: cluster.Ready, Self: true}
+		return arrange([]cluster.Member{self}, nil), nil
+	}
 	members := f.members.List()
 	return arrange(members, f.reports(ctx, members)), nil
 }
