@@ -33,7 +33,7 @@ func newNotices(h *hub.Hub, uid string) *notices {
 	return &notices{hub: h, uid: uid, ns: channel.System()}
 }
 
-// notice is the data of a publication. Its fields are documented in docs/server-api.md.
+// notice is the data of a publication. Its fields are documented in docs/protocol.md.
 type notice struct {
 	Event      string `json:"event"` // opened or closed.
 	Session    string `json:"session"`
