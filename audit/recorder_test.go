@@ -47,6 +47,8 @@ func (s *sink) Write(ctx context.Context, b *audit.Batch) error {
 	defer s.mu.Unlock()
 	c := *b
 	c.Messages = append([]*audit.Message(nil), b.Messages...)
+	c.Deliveries = append([]*audit.Delivery(nil), b.Deliveries...)
+	c.Drops = append([]*audit.Drop(nil), b.Drops...)
 	s.batches = append(s.batches, c)
 	return nil
 }
