@@ -19,10 +19,7 @@ func (c *Calls) Publish(ctx context.Context, o session.Outgoing) (core.Position,
 		if p == nil {
 			break
 		}
-		all, err := everyone(ctx, c, []contact{*p}, actPublish, o)
-		if err != nil {
-			return core.Position{}, err
-		}
+		all := everyone(ctx, c, []contact{*p}, actPublish, o)
 		if len(all) == 0 {
 			continue // It has gone: another agent keeps the key now.
 		}

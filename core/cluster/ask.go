@@ -3,7 +3,6 @@ package cluster
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -38,17 +37,9 @@ type told[A any] struct {
 }
 
 // everyone asks some members at once and returns what they said, sorted by their names. Those that have gone are left out.
-func everyone[Q, A any](ctx context.Context, c *Calls, peers []contact, v verb[Q, A], q Q) ([]told[A], error) {
+func everyone[Q, A any](ctx context.Context, c *Calls, peers []contact, v verb[Q, A], q Q) []told[A] {
 	if len(peers) == 0 {
-		return nil, nil
-	}
-	with, err := json.Marshal(q)
-	if err != nil {
-		return nil, fmt.Errorf("cluster: %w", err)
-	}
-	body, err := json.Marshal(question{Verb: v.name, With: with})
-	if err != nil {
-		return nil, fmt.Errorf("cluster: %w", err)
+		return nil
 	}
 	slots := c.looking
 	if v.act {
@@ -58,26 +49,29 @@ func everyone[Q, A any](ctx context.Context, c *Calls, peers []contact, v verb[Q
 		ctx, cancel = context.WithTimeout(ctx, lookTimeout)
 		defer cancel()
 	}
-	select {
-	case slots <- struct{}{}:
-		defer func() { <-slots }()
-	case <-ctx.Done():
-		return nil, fmt.Errorf("cluster: too many calls are under way: %w", ctx.Err())
+	body, err := v.question(q)
+	if err == nil {
+		select {
+		case slots <- struct{}{}:
+			defer func() { <-slots }()
+		case <-ctx.Done():
+			err = fmt.Errorf("it was not asked, because too many calls are under way: %w", ctx.Err())
+		}
 	}
 	all := make([]told[A], len(peers))
 	var wg sync.WaitGroup
 	for i, p := range peers {
-		wg.Go(func() {
-			all[i].from = p
-			all[i].got, all[i].err = ask(ctx, c, p, v, body)
-		})
+		all[i] = told[A]{from: p, err: err}
+		if err == nil {
+			wg.Go(func() { all[i].got, all[i].err = ask(ctx, c, p, v, body) })
+		}
 	}
 	wg.Wait()
 	all = slices.DeleteFunc(all, func(t told[A]) bool { return errors.Is(t.err, errLeft) })
 	slices.SortFunc(all, func(a, b told[A]) int {
 		return cmp.Or(cmp.Compare(a.from.Name, b.from.Name), cmp.Compare(a.from.UID, b.from.UID))
 	})
-	return all, nil
+	return all
 }
 
 // ask asks one member. For an act it tries again when the member's connection is gone, until that is back or the member has been found
@@ -119,10 +113,7 @@ func ask[Q, A any](ctx context.Context, c *Calls, p contact, v verb[Q, A], body 
 // counted.
 func look[Q, A any](ctx context.Context, c *Calls, peers []contact, v verb[Q, A], q Q, take func(A) error) (missing []string, err error) {
 	heard := slices.DeleteFunc(slices.Clone(peers), contact.silent)
-	all, err := everyone(ctx, c, heard, v, q)
-	if err != nil {
-		return nil, err
-	}
+	all := everyone(ctx, c, heard, v, q)
 	for _, p := range peers {
 		if p.silent() {
 			all = append(all, told[A]{from: p, err: errSilent})
@@ -152,15 +143,11 @@ func act[Q, A any](ctx context.Context, c *Calls, v verb[Q, A], keeps bool, q Q)
 		peers = c.members.usable()
 	}
 	var all []told[A]
-	var asked error
 	var wg sync.WaitGroup
-	wg.Go(func() { all, asked = everyone(ctx, c, peers, v, q) })
+	wg.Go(func() { all = everyone(ctx, c, peers, v, q) })
 	got, err := v.do(ctx, c.local, q)
 	wg.Wait()
 	done := []A{got}
-	if err == nil {
-		err = asked
-	}
 	var missing []string
 	var cause error
 	for _, t := range all {

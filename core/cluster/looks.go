@@ -31,7 +31,7 @@ func (g gather) Members(ctx context.Context, channel string) (all []core.ClientI
 		all = append(all, members...)
 		return nil
 	})
-	g.calls.unasked(lookPresence.name, err)
+	g.calls.refused(lookPresence.name, err)
 	return all
 }
 
@@ -41,15 +41,15 @@ func (g gather) Counts(ctx context.Context, channel string) (all []presence.Coun
 		all = append(all, count)
 		return err
 	})
-	g.calls.unasked(lookCounts.name, err)
+	g.calls.refused(lookCounts.name, err)
 	return all
 }
 
-// unasked tells that the others could not even be asked.
-func (c *Calls) unasked(call string, err error) {
+// refused counts and tells that a member refused what nobody refuses.
+func (c *Calls) refused(call string, err error) {
 	if err != nil {
 		c.metrics.ClusterUnanswered.WithLabelValues(call).Inc()
-		c.log.Warn("the other processes could not be asked", "call", call, "error", err)
+		c.log.Warn("a process refused a question", "call", call, "error", err)
 	}
 }
 
@@ -177,6 +177,6 @@ func (e elsewhere) SessionsOf(ctx context.Context, user string) (sessions int) {
 		sessions += online[user]
 		return nil
 	})
-	e.calls.unasked("sessions_per_user", err)
+	e.calls.refused("sessions_per_user", err)
 	return sessions
 }

@@ -103,6 +103,15 @@ var (
 	}}
 )
 
+// question makes the message that asks.
+func (v verb[Q, A]) question(q Q) ([]byte, error) {
+	with, err := json.Marshal(q)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(question{Verb: v.name, With: with})
+}
+
 // answerer answers one verb.
 type answerer func(ctx context.Context, s *session.Server, with json.RawMessage) (any, error)
 

@@ -1,0 +1,393 @@
+package cluster_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/zenconn/server/core"
+	"github.com/zenconn/server/core/cluster"
+	"github.com/zenconn/server/core/presence"
+	"github.com/zenconn/server/core/session"
+)
+
+func three(t *testing.T) (a, b, c *node) {
+	all := startAll(t, setup{name: "a"}, setup{name: "b"}, setup{name: "c"})
+	return all[0], all[1], all[2]
+}
+
+func TestLooksShowAllNodes(t *testing.T) {
+	a, b, c := three(t)
+	b.connect("alice", "room", "x1")
+	c.connect("alice", "room")
+	c.connect("bob", "room", "x2")
+	anonymous := b.connect("", "room")
+	ctx := t.Context()
+	for _, asked := range []*node{a, b, c} {
+		calls := asked.calls
+		members, err := calls.Presence(ctx, "room")
+		if err != nil || len(members) != 4 || members[anonymous.id].Client != anonymous.id {
+			t.Errorf("%s: presence %v, %v", asked.name, members, err)
+		}
+		if stats, err := calls.PresenceStats(ctx, "room"); err != nil || stats != (presence.Stats{Clients: 4, Users: 3}) {
+			t.Errorf("%s: stats %+v, %v", asked.name, stats, err)
+		}
+		if channels, err := calls.Channels(ctx, "x*"); err != nil || !maps.Equal(channels, map[string]int{"x1": 1, "x2": 1}) {
+			t.Errorf("%s: channels %v, %v", asked.name, channels, err)
+		}
+		if channels, err := calls.Channels(ctx, ""); err != nil || channels["room"] != 4 {
+			t.Errorf("%s: channels %v, %v", asked.name, channels, err)
+		}
+		if online, err := calls.Online(ctx, []string{"alice", "bob", "carol"}); err != nil || !maps.Equal(online, map[string]int{"alice": 2, "bob": 1, "carol": 0}) {
+			t.Errorf("%s: online %v, %v", asked.name, online, err)
+		}
+		users, err := calls.Users(ctx, session.Page{Limit: 10})
+		if err != nil || len(users) != 2 || users[0].User != "alice" || users[0].Sessions != 2 || users[0].Subscriptions != 3 || users[1].User != "bob" {
+			t.Errorf("%s: users %+v, %v", asked.name, users, err)
+		}
+		if users, err := calls.Users(ctx, session.Page{Limit: 1, After: "alice"}); err != nil || len(users) != 1 || users[0].User != "bob" {
+			t.Errorf("%s: the second page is %+v, %v", asked.name, users, err)
+		}
+		for filter, want := range map[session.Filter]int{
+			{}: 4, {User: "alice"}: 2, {Channel: "x1"}: 1, {Node: "c"}: 2, {Node: "c", User: "alice"}: 1, {Node: "d"}: 0, {Transport: "test"}: 4, {Transport: "tcp"}: 0,
+		} {
+			sessions, err := calls.Sessions(ctx, filter, session.Page{Limit: 10})
+			if err != nil || len(sessions) != want || !slices.IsSortedFunc(sessions, func(a, b session.Info) int { return strings.Compare(a.ID, b.ID) }) {
+				t.Errorf("%s: %+v finds %d sessions, %v, want %d", asked.name, filter, len(sessions), err, want)
+			}
+		}
+	}
+	eventually(t, "hellos tell the numbers", func() bool {
+		nodes, err := a.calls.Nodes(ctx)
+		return err == nil && len(nodes) == 3 && nodes[0].Name == "a" && nodes[0].Kind == "agent" && nodes[1].Sessions == 2 && nodes[2].Users == 2 &&
+			nodes[2].State == "ready" && nodes[2].UID == c.uid
+	})
+	for _, n := range []*node{a, b, c} {
+		for _, call := range []string{"presence", "presence_stats", "channels", "users", "online", "sessions"} {
+			if n.unanswered(call) != 0 {
+				t.Errorf("%s got no answer to %s: %s", n.name, call, n.log)
+			}
+		}
+	}
+}
+
+// What clients are shown is the same as what the server API shows.
+func TestClientsSeeThePresenceOfAllNodes(t *testing.T) {
+	_, b, c := three(t)
+	asking := b.connect("alice", "room")
+	c.connect("bob", "room")
+	asking.session.Handle([]byte(`{"id":9,"presence":{"channel":"room"}}`))
+	asking.expect(t, `"user":"bob"`)
+	asking.session.Handle([]byte(`{"id":10,"presence_stats":{"channel":"room"}}`))
+	asking.expect(t, `"num_clients":2,"num_users":2`)
+}
+
+func TestActsReachAllNodes(t *testing.T) {
+	a, b, c := three(t)
+	ctx := t.Context()
+	one, two, other := b.connect("alice"), c.connect("alice"), c.connect("bob")
+	alice := session.Target{User: "alice"}
+	if err := a.calls.Subscribe(ctx, alice, "room", session.Subscription{SubscribeOptions: core.SubscribeOptions{Data: []byte(`{"a":1}`)}}); err != nil {
+		t.Error(err)
+	}
+	if stats, err := a.calls.PresenceStats(ctx, "room"); err != nil || stats.Clients != 2 {
+		t.Errorf("%+v, %v", stats, err)
+	}
+	if n, err := a.calls.Send(ctx, alice, []byte(`{"hello":1}`)); err != nil || n != 2 {
+		t.Errorf("sent to %d, %v", n, err)
+	}
+	for _, who := range []*client{one, two} {
+		who.expect(t, `{"hello":1}`)
+		who.expect(t, `"data":{"a":1}`)
+	}
+	if n, err := c.calls.Send(ctx, session.Target{Client: one.id}, []byte(`{"you":1}`)); err != nil || n != 1 {
+		t.Errorf("sent to %d, %v", n, err)
+	}
+	one.expect(t, `{"you":1}`)
+	if err := a.calls.Refresh(ctx, alice, time.Now().Add(time.Hour).Unix()); err != nil {
+		t.Error(err)
+	}
+	if infos, err := a.calls.Sessions(ctx, session.Filter{User: "alice"}, session.Page{Limit: 5}); err != nil || len(infos) != 2 || infos[0].ExpireAt == 0 || infos[1].ExpireAt == 0 {
+		t.Errorf("%+v, %v", infos, err)
+	}
+	if err := b.calls.Unsubscribe(ctx, alice, "room"); err != nil {
+		t.Error(err)
+	}
+	if stats, err := a.calls.PresenceStats(ctx, "room"); err != nil || stats.Clients != 0 {
+		t.Errorf("%+v, %v", stats, err)
+	}
+	alice.Except = []string{two.id}
+	if err := a.calls.Disconnect(ctx, alice, core.Disconnect{Code: 4100, Reason: "enough"}); err != nil {
+		t.Error(err)
+	}
+	if one.code() != 4100 || two.code() != 0 || other.code() != 0 || strings.Contains(other.String(), "hello") {
+		t.Errorf("closed with %d, %d, %d", one.code(), two.code(), other.code())
+	}
+	if _, err := a.calls.Call(ctx, "nothing", nil); !errors.Is(err, core.ErrMethodNotFound) {
+		t.Error(err)
+	}
+}
+
+// What a node refuses comes back with its code and its sentence.
+func TestErrorsTravel(t *testing.T) {
+	a, b, _ := three(t)
+	b.connect("alice")
+	b.session.Client.Limits.Channels = 0
+	err := a.calls.Subscribe(t.Context(), session.Target{User: "alice"}, "room", session.Subscription{})
+	if refused, ok := errors.AsType[*core.Error](err); !ok || refused.Code != core.ErrLimitExceeded.Code || !strings.HasSuffix(refused.Message, "too many channels") {
+		t.Errorf("%v", err)
+	}
+	if err := a.calls.Disconnect(t.Context(), session.Target{}, core.DisconnectExpired); !errors.Is(err, core.ErrBadRequest) {
+		t.Error(err)
+	}
+	if err := a.calls.Unsubscribe(t.Context(), session.Target{User: "alice"}, "no:such"); !errors.Is(err, core.ErrUnknownChannel) {
+		t.Error(err)
+	}
+	if _, err := a.calls.Presence(t.Context(), "no:such"); !errors.Is(err, core.ErrUnknownChannel) {
+		t.Error(err)
+	}
+	if _, err := a.calls.Channels(t.Context(), strings.Repeat("x", 300)); !errors.Is(err, core.ErrBadRequest) {
+		t.Error(err)
+	}
+}
+
+// Members that answer nothing, or nonsense, cost looks their part and acts an error that names them.
+func TestMembersThatDoNotAnswer(t *testing.T) {
+	for name, message := range map[string]func(string) []byte{
+		"silence":              nil,
+		"nothing":              func(string) []byte { return nil },
+		"no answer":            func(string) []byte { return []byte("hello") },
+		"no JSON":              func(string) []byte { return []byte("w{") },
+		"other JSON":           func(string) []byte { return []byte(`w{"result":true}`) },
+		"a fault":              func(string) []byte { return []byte(`w{"fault":"out of luck"}`) },
+		"parts of nothing":     func(string) []byte { return append([]byte("p0123456789abcdef\x00\x00\x00\x00\x00\x00\x01\x00"), 'x') },
+		"parts without an end": func(string) []byte { return append([]byte("p0123456789abcdef\xff\xff\xff\xff\xff\xff\xff\xff"), 'x') },
+		"more than it promised": func(string) []byte {
+			return append([]byte("p0123456789abcdef\x00\x00\x00\x00\x00\x00\x00\x01"), "xyz"...)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := startAll(t, setup{name: "a"})[0]
+			s := intrude(t, a)
+			s.answers(message)
+			s.join("odd", a)
+			victim := a.connect("alice", "room")
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			if members, err := a.calls.Presence(ctx, "room"); err != nil || len(members) != 1 {
+				t.Errorf("presence %v, %v", members, err)
+			}
+			if n := a.unanswered("presence"); n != 1 {
+				t.Errorf("counted %v", n)
+			}
+			if stats, err := a.calls.PresenceStats(ctx, "room"); err != nil || stats.Clients != 1 {
+				t.Errorf("stats %v, %v", stats, err)
+			}
+			if users, err := a.calls.Users(ctx, session.Page{Limit: 9}); err != nil || len(users) != 1 {
+				t.Errorf("users %v, %v", users, err)
+			}
+			if online, err := a.calls.Online(ctx, []string{"alice"}); err != nil || online["alice"] != 1 {
+				t.Errorf("online %v, %v", online, err)
+			}
+			if _, err := a.calls.Online(ctx, []string{"alice", "bob"}); err == nil || !strings.Contains(err.Error(), "odd") {
+				t.Errorf("bob may be at the one that did not answer: %v", err)
+			}
+			brief, end := context.WithTimeout(t.Context(), 300*time.Millisecond)
+			defer end()
+			err := a.calls.Disconnect(brief, session.Target{User: "alice"}, core.DisconnectExpired)
+			if refused, ok := errors.AsType[*core.Error](err); !ok || refused.Code != 100 || !strings.HasSuffix(refused.Message, "(the other nodes have done it): odd") {
+				t.Errorf("disconnect: %v", err)
+			}
+			if victim.code() != core.DisconnectExpired.Code {
+				t.Errorf("what is here was closed with %d", victim.code())
+			}
+			if !strings.Contains(a.log.String(), `msg="a process did not answer"`) {
+				t.Errorf("the log says %s", a.log)
+			}
+		})
+	}
+}
+
+// A member that is killed while it is asked has taken its sessions along: nothing failed.
+func TestMemberThatGoesMeanwhile(t *testing.T) {
+	a, b, c := three(t)
+	c.connect("alice")
+	s := intrude(t, a)
+	asked, over := make(chan struct{}, 1), make(chan struct{})
+	defer close(over)
+	s.answers(func(string) []byte {
+		asked <- struct{}{}
+		<-over
+		return nil
+	})
+	s.join("dying", a)
+	b.kill()
+	done := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		done <- a.calls.Disconnect(ctx, session.Target{User: "alice"}, core.DisconnectExpired)
+	}()
+	<-asked
+	a.members.Gone(s.uid, "signal: killed")
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(patience):
+		t.Error("it waits for those that have gone")
+	}
+	if n := testutil.ToFloat64(a.metrics.ClusterGone.WithLabelValues("ended")); n != 1 {
+		t.Errorf("%v ended", n)
+	}
+}
+
+func TestBigAnswers(t *testing.T) {
+	a, b, c := three(t)
+	const each = 5000
+	for i := range each {
+		t.Cleanup(b.dial(fmt.Sprintf("user %05d", i), "room").end)
+		t.Cleanup(c.dial(fmt.Sprintf("user %05d", i+each/2), "room").end)
+	}
+	var all []session.Info
+	for after := ""; ; after = all[len(all)-1].ID {
+		page, err := a.calls.Sessions(t.Context(), session.Filter{}, session.Page{After: after, Limit: 7000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if all = append(all, page...); len(page) < 7000 {
+			break
+		}
+	}
+	ids := make(map[string]bool)
+	for _, s := range all {
+		ids[s.ID] = true
+	}
+	if len(all) != 2*each || len(ids) != 2*each {
+		t.Errorf("%d sessions, %d different", len(all), len(ids))
+	}
+	if members, err := a.calls.Presence(t.Context(), "room"); err != nil || len(members) != 2*each {
+		t.Errorf("%d members, %v", len(members), err)
+	}
+	if stats, err := a.calls.PresenceStats(t.Context(), "room"); err != nil || stats != (presence.Stats{Clients: 2 * each, Users: each + each/2}) {
+		t.Errorf("%+v, %v", stats, err)
+	}
+	if users, err := a.calls.Users(t.Context(), session.Page{Limit: 10_000}); err != nil || len(users) != each+each/2 || users[each/2].Sessions != 2 {
+		t.Errorf("%d users, %v", len(users), err)
+	}
+}
+
+// One key, asked of two agents at the same time, publishes once, with history and without.
+func TestIdempotencyKeysOfSeveralAgents(t *testing.T) {
+	all := startAll(t, setup{name: "a"}, setup{name: "b", kind: cluster.Agent}, setup{name: "c"})
+	published := func(namespace string) (n float64) {
+		for _, one := range all {
+			n += testutil.ToFloat64(one.metrics.Publications.WithLabelValues(namespace))
+		}
+		return n
+	}
+	publish := func(n *node, channel, key string) (core.Position, error) {
+		return n.calls.Publish(t.Context(), session.Outgoing{Channel: channel, Data: []byte(`{"n":1}`), Tags: map[string]string{"a": "b"}, IdempotencyKey: key})
+	}
+	for _, namespace := range []string{"default", "kept"} {
+		channel := map[string]string{"default": "news", "kept": "kept:news"}[namespace]
+		const keys = 20
+		for key := range keys {
+			var wg sync.WaitGroup
+			positions := make([]core.Position, 4)
+			for i := range positions {
+				wg.Go(func() {
+					var err error
+					if positions[i], err = publish(all[i%2], channel, fmt.Sprint(key)); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			wg.Wait()
+			for _, at := range positions {
+				if at != positions[0] || (at == core.Position{}) != (namespace == "default") {
+					t.Errorf("%s: key %d is at %v", namespace, key, positions)
+				}
+			}
+		}
+		if n := published(namespace); n != keys {
+			t.Errorf("%s: published %v times, want %d", namespace, n, keys)
+		}
+	}
+	if _, err := publish(all[0], "no:such", "x"); !errors.Is(err, core.ErrUnknownChannel) {
+		t.Error(err)
+	}
+	all[1].kill() // Its keys move to the other one.
+	for key := range 10 {
+		if _, err := publish(all[0], "news", fmt.Sprint("later", key)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestSessionsOfUserOnAllNodes(t *testing.T) {
+	all := startAll(t, setup{name: "a", perUser: 2}, setup{name: "b", perUser: 2}, setup{name: "c", perUser: 2})
+	first := all[0].connect("alice")
+	all[1].connect("alice")
+	if third := all[2].dial("alice"); third.code() != core.DisconnectConnectionLimit.Code {
+		t.Errorf("the third session got %d: %s", third.code(), third)
+	} else {
+		third.end()
+	}
+	all[2].connect("bob")
+	all[2].connect("")
+	first.end()
+	again := all[2].connect("alice")
+	if late := all[2].dial("alice"); late.code() != core.DisconnectConnectionLimit.Code {
+		t.Errorf("the last session got %d: %s", late.code(), late)
+	} else {
+		late.end()
+	}
+	again.end()
+	all[0].connect("alice")
+	if _, users := all[2].session.Registry.Counts(); users != 1 {
+		t.Errorf("c has %d users", users)
+	}
+}
+
+// Without a bus a process does all by itself.
+func TestAlone(t *testing.T) {
+	one := startAll(t, setup{name: "a"})[0]
+	members := cluster.New(cluster.Options{Self: func() cluster.Member { return cluster.Member{UID: one.uid, Name: "alone"} }})
+	calls := cluster.NewCalls(cluster.CallsOptions{Members: members, Local: one.server})
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	for _, run := range []func(context.Context) error{calls.Run, members.Run} {
+		wg.Go(func() {
+			if err := run(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	victim := one.connect("alice", "room")
+	members.Gone("nobody", "it never was")
+	if list := members.List(); len(list) != 1 || !list[0].Self {
+		t.Errorf("%+v", list)
+	}
+	if stats, err := calls.PresenceStats(ctx, "room"); err != nil || stats.Clients != 1 {
+		t.Errorf("%+v, %v", stats, err)
+	}
+	if _, err := calls.Publish(ctx, session.Outgoing{Channel: "room", Data: []byte(`1`), IdempotencyKey: "k"}); err != nil {
+		t.Error(err)
+	}
+	if err := calls.Disconnect(ctx, session.Target{User: "alice"}, core.DisconnectExpired); err != nil || victim.code() != core.DisconnectExpired.Code {
+		t.Errorf("%d, %v", victim.code(), err)
+	}
+	cancel()
+	wg.Wait()
+}
