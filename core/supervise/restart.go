@@ -10,7 +10,8 @@ import (
 // ready the old one is drained; its end is waited for before the next one's turn. A replacement that does not get ready is ended, its
 // old process stays, and the restart is given up. Run does the work; Progress tells how far it is.
 //
-// It returns ErrRestarting while another restart is under way and ErrNotRunning outside of Run.
+// Asked for before Run, it is the first thing Run does. It returns ErrRestarting while another restart is under way, and ErrNotRunning
+// when Run is ending or has ended.
 func (s *Supervisor) BeginRestart() error {
 	_, err := s.begin()
 	return err
@@ -34,7 +35,7 @@ func (s *Supervisor) begin() (over <-chan struct{}, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case !s.running:
+	case s.ending:
 		return nil, ErrNotRunning
 	case s.restart.Running:
 		return nil, ErrRestarting
@@ -53,7 +54,7 @@ func (s *Supervisor) roll(ctx context.Context) {
 			s.finish(s.replaceAll(ctx))
 		case <-ctx.Done():
 			s.mu.Lock()
-			s.running = false
+			s.ending = true
 			waiting := s.restart.Running
 			s.mu.Unlock()
 			if waiting { // It was asked for in the last moment.

@@ -90,7 +90,7 @@ type Supervisor struct {
 	stdout, stderr *lines
 
 	mu      sync.Mutex
-	running bool
+	ending  bool
 	restart Progress
 	over    chan struct{} // Closed when the restart under way is over.
 }
@@ -126,10 +126,6 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	}
 	defer s.close()
 	surplus := s.adopt()
-	s.mu.Lock()
-	s.running = true
-	s.mu.Unlock()
-
 	var all sync.WaitGroup
 	for _, p := range surplus {
 		all.Go(func() { s.drain(p) })

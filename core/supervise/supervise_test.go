@@ -173,13 +173,13 @@ func TestNothingToSupervise(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Restart(t.Context()); !errors.Is(err, supervise.ErrNotRunning) {
-		t.Errorf("restart: %v", err)
-	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := s.Run(ctx); err != nil || len(s.Status()) != 0 {
 		t.Errorf("%v %v", err, s.Status())
+	}
+	if err := s.Restart(t.Context()); !errors.Is(err, supervise.ErrNotRunning) {
+		t.Errorf("restart: %v", err)
 	}
 }
 

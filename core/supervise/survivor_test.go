@@ -117,6 +117,30 @@ func TestAdopt(t *testing.T) {
 	}
 }
 
+// Who knows that the survivors are out of date asks for their replacement at once.
+func TestReplaceSurvivors(t *testing.T) {
+	dir, left := orphans(t)
+	for _, c := range left {
+		c.Close()
+	}
+	survivors, err := supervise.Find(t.Context(), dir)
+	if err != nil || len(survivors) != 2 {
+		t.Fatalf("%+v %v", survivors, err)
+	}
+	s := start(t, 2, children("server"), func(o *supervise.Options) { o.Dir, o.Survivors, o.Files = dir, survivors, survivors[0].Files })
+	if err := s.Restart(t.Context()); err != nil { // While they are not ready yet.
+		t.Fatal(err)
+	}
+	for _, left := range survivors {
+		left.Files[0].Close()
+	}
+	for _, now := range s.inState(supervise.StateReady) {
+		if left[now.PID] != nil {
+			t.Errorf("%+v", now)
+		}
+	}
+}
+
 // Those for whom there is no place any more are drained.
 func TestAdoptFewer(t *testing.T) {
 	dir, left := orphans(t)
