@@ -54,6 +54,14 @@ type recorded struct {
 	mu       sync.Mutex
 	sessions map[core.ID]*audit.Session
 	events   []*audit.Session
+	real     *audit.Recorder // Gets them too; nil: there is none.
+}
+
+// to hands all events from now on to a recorder as well.
+func (r *recorded) to(recorder *audit.Recorder) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.real = recorder
 }
 
 func (r *recorded) Record(e audit.Event) {
@@ -67,6 +75,9 @@ func (r *recorded) Record(e audit.Event) {
 		r.sessions = make(map[core.ID]*audit.Session)
 	}
 	r.events = append(r.events, s)
+	if r.real != nil {
+		r.real.Record(e)
+	}
 	if old := r.sessions[s.Session]; old == nil || s.Version >= old.Version {
 		r.sessions[s.Session] = s
 	}

@@ -17,8 +17,8 @@ const LostCode = 1006
 
 const (
 	lastChanges = 200 * time.Millisecond // Time for the last changes of a member that is gone: they come by another way than the news.
-	lostChunk   = 1000                   // Sessions that are closed at a time,
-	lostPause   = 5 * time.Millisecond   // and the pause then: the audit and the listeners shall keep up.
+	lostChunk   = 2000                   // Sessions that are closed at a time,
+	lostPause   = 2 * time.Millisecond   // and the pause then: the audit and the listeners shall keep up.
 	lostKept    = 10 * time.Minute       // Time in which a member that was lost may come back and its sessions be told of again.
 	lostMost    = 16                     // Lost members that are kept; beyond it the oldest are forgotten.
 	lostCheck   = time.Minute
