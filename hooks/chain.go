@@ -48,6 +48,7 @@ type seat[E any] struct {
 	*Link
 	breaker *breaker
 	hash    string
+	called  func(took time.Duration) // nil: nobody wants to know.
 	ask     func(context.Context, *E) (Answer, error)
 }
 
@@ -73,27 +74,31 @@ func NewChain(links []Link, observer Observer) *Chain {
 // take gives a plugin its seat at one hook.
 func (c *Chain) take(hook Hook, link *Link, b *breaker) {
 	p, hash := link.Plugin, link.Plugin.Hash()
+	var called func(took time.Duration)
+	if o, ok := c.observer.(CallObserver); ok {
+		called = o.Calls(p.Name(), hook)
+	}
 	switch hook {
 	case OnConnect:
-		c.connect = append(c.connect, seat[Connect]{link, b, hash, p.(Connector).Connect})
+		c.connect = append(c.connect, seat[Connect]{link, b, hash, called, p.(Connector).Connect})
 	case OnRefresh:
-		c.refresh = append(c.refresh, seat[Refresh]{link, b, hash, p.(Refresher).Refresh})
+		c.refresh = append(c.refresh, seat[Refresh]{link, b, hash, called, p.(Refresher).Refresh})
 	case OnSubscribe:
-		c.subscribe = append(c.subscribe, seat[Subscribe]{link, b, hash, p.(Subscriber).Subscribe})
+		c.subscribe = append(c.subscribe, seat[Subscribe]{link, b, hash, called, p.(Subscriber).Subscribe})
 	case OnChannel:
-		c.channel = append(c.channel, seat[Channel]{link, b, hash, p.(Definer).Channel})
+		c.channel = append(c.channel, seat[Channel]{link, b, hash, called, p.(Definer).Channel})
 	case OnPublish:
-		c.publish = append(c.publish, seat[Publish]{link, b, hash, p.(Publisher).Publish})
+		c.publish = append(c.publish, seat[Publish]{link, b, hash, called, p.(Publisher).Publish})
 	case OnRPC:
-		c.rpc = append(c.rpc, seat[RPC]{link, b, hash, p.(Caller).Call})
+		c.rpc = append(c.rpc, seat[RPC]{link, b, hash, called, p.(Caller).Call})
 	case OnSend:
-		c.send = append(c.send, seat[Send]{link, b, hash, p.(Receiver).Send})
+		c.send = append(c.send, seat[Send]{link, b, hash, called, p.(Receiver).Send})
 	case OnUnsubscribe:
-		c.unsubscribe = append(c.unsubscribe, seat[Unsubscribe]{link, b, hash, p.(Unsubscriber).Unsubscribe})
+		c.unsubscribe = append(c.unsubscribe, seat[Unsubscribe]{link, b, hash, called, p.(Unsubscriber).Unsubscribe})
 	case OnDisconnect:
-		c.disconnect = append(c.disconnect, seat[Disconnect]{link, b, hash, p.(Disconnector).Disconnect})
+		c.disconnect = append(c.disconnect, seat[Disconnect]{link, b, hash, called, p.(Disconnector).Disconnect})
 	case OnAudit:
-		c.audit = append(c.audit, seat[Audit]{link, b, hash, p.(Redactor).Audit})
+		c.audit = append(c.audit, seat[Audit]{link, b, hash, called, p.(Redactor).Audit})
 	}
 }
 
@@ -283,6 +288,9 @@ func askOne[E any](ctx context.Context, observer Observer, rules *rules[E], s *s
 	if ok, probe := s.breaker.enter(start); ok {
 		before := rules.snapshot(event)
 		answer, fault = call(ctx, s, event, start)
+		if s.called != nil {
+			s.called(time.Since(start))
+		}
 		if fault == nil {
 			answer, fault = rules.check(answer, before, event)
 		}

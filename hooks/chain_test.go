@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -309,9 +310,36 @@ func TestCloseClosesAllOnce(t *testing.T) {
 }
 
 // counter is an observer that allocates nothing.
-type counter struct{ decided int }
+type counter struct {
+	decided int
+	calls   map[string]int // By plugin and hook.
+}
 
 func (c *counter) Decided(hooks.Decision) { c.decided++ }
+
+func (c *counter) Calls(plugin string, hook hooks.Hook) func(took time.Duration) {
+	if c.calls == nil {
+		c.calls = map[string]int{}
+	}
+	key := plugin + " " + string(hook)
+	c.calls[key] = 0
+	return func(took time.Duration) {
+		if took >= 0 {
+			c.calls[key]++
+		}
+	}
+}
+
+// Every call is measured, whatever comes of it, and nothing that was not asked.
+func TestChainMeasuresCalls(t *testing.T) {
+	count := &counter{}
+	c := hooks.NewChain(script("pass", "?fault", "?panic", "write:x", "103", "allow"), count)
+	c.Publish(t.Context(), &hooks.Publish{Data: []byte("x")})
+	want := map[string]int{"p0 publish": 1, "p1 publish": 1, "p2 publish": 1, "p3 publish": 1, "p4 publish": 1, "p5 publish": 0}
+	if !maps.Equal(count.calls, want) {
+		t.Errorf("measured %v, want %v", count.calls, want)
+	}
+}
 
 func TestChainAllocatesNothing(t *testing.T) {
 	count := &counter{}

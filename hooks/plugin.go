@@ -131,6 +131,12 @@ type Observer interface {
 	Decided(d Decision)
 }
 
+// CallObserver is an Observer that also measures every call of a plugin, those that pass too.
+type CallObserver interface {
+	// Calls returns what is told how long each call of a plugin's hook took, under the same terms. It is asked once, when the chain is made.
+	Calls(plugin string, hook Hook) func(took time.Duration)
+}
+
 // BreakerObserver is an Observer that also wants to know when a plugin's hook is cut out of the chain and when it is back, under the same
 // terms.
 type BreakerObserver interface {

@@ -59,7 +59,7 @@ func New(registry prometheus.Registerer) *Metrics {
 			Buckets: prometheus.ExponentialBuckets(50e-6, 4, 10), // 50 µs to 13 s.
 		}, []string{"method"}),
 		HookDuration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Namespace: "zenconn", Name: "hook_duration_seconds", Help: "Time plugins took for one answer.",
+			Namespace: "zenconn", Name: "hook_duration_seconds", Help: "Time plugins took for one answer, those without an opinion too.",
 			Buckets: prometheus.ExponentialBuckets(0.5e-6, 4, 10), // 0.5 µs to 131 ms.
 		}, []string{"plugin", "hook"}),
 		Breaker: prometheus.NewGaugeVec(prometheus.GaugeOpts{
@@ -86,9 +86,8 @@ func (m *Metrics) Closed(code uint16) {
 }
 
 // Decision counts one verdict of a plugin.
-func (m *Metrics) Decision(plugin, hook, verdict string, took time.Duration) {
+func (m *Metrics) Decision(plugin, hook, verdict string) {
 	m.Decisions.WithLabelValues(plugin, hook, verdict).Inc()
-	m.HookDuration.WithLabelValues(plugin, hook).Observe(took.Seconds())
 }
 
 // APIRequest counts one request to the server API; code 0 is success.

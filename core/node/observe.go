@@ -26,7 +26,7 @@ type observer struct {
 // Decided implements hooks.Observer.
 func (o *observer) Decided(d hooks.Decision) {
 	verdict := verdictOf(d)
-	o.metrics.Decision(d.Plugin, string(d.Hook), string(verdict), d.Duration)
+	o.metrics.Decision(d.Plugin, string(d.Hook), string(verdict))
 	client := &hooks.Client{}
 	if d.Client != nil {
 		client = d.Client
@@ -47,6 +47,12 @@ func (o *observer) Decided(d hooks.Decision) {
 		event.Reason = d.Fault.Error()
 	}
 	o.recorder.Record(event)
+}
+
+// Calls implements hooks.CallObserver.
+func (o *observer) Calls(plugin string, hook hooks.Hook) func(took time.Duration) {
+	duration := o.metrics.HookDuration.WithLabelValues(plugin, string(hook))
+	return func(took time.Duration) { duration.Observe(took.Seconds()) }
 }
 
 // BreakerChanged implements hooks.BreakerObserver.

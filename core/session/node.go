@@ -93,7 +93,7 @@ func (n *Node) Open(queue *outbound.Queue, peer Peer) *Session {
 
 // decided records a decision of the server's own rules.
 func (n *Node) decided(s *Session, hook hooks.Hook, channel string, reason string) {
-	n.Metrics.Decision("server", string(hook), "deny", 0)
+	n.Metrics.Decision("server", string(hook), "deny")
 	n.Recorder.Record(&audit.Decision{
 		At: time.Now(), ID: core.NewID(), Node: n.Name, Hook: string(hook), Plugin: "server", Verdict: audit.DecisionReject,
 		Reason: reason, User: s.client.User, Session: s.id, Channel: channel, RemoteAddr: s.peer.RemoteAddr,
