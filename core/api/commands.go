@@ -49,6 +49,7 @@ var methods = map[string]func() request{
 	"sessions":       func() request { return new(sessionsRequest) },
 	"status":         func() request { return new(statusRequest) },
 	"restart":        func() request { return new(restartRequest) },
+	"audit_retry":    func() request { return new(auditRetryRequest) },
 }
 
 // Options are what the server API is made of.
@@ -59,6 +60,7 @@ type Options struct {
 	Node        string // Name of the node, for the audit.
 	Cluster     Cluster
 	Fleet       Fleet // nil: status and restart are not available.
+	Audit       Audit // nil: audit_retry is not available.
 	Recorder    session.Recorder
 	Metrics     *metrics.Metrics
 	Log         *slog.Logger

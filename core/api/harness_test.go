@@ -65,6 +65,7 @@ type running struct {
 	api      string // host:port
 	audit    *recorded
 	fleet    *fleet
+	aside    *aside
 	registry *prometheus.Registry
 	http     *http.Client
 }
@@ -90,7 +91,7 @@ func configuration() *config.Config {
 
 func start(t *testing.T, c *config.Config, links ...hooks.Link) *running {
 	t.Helper()
-	r := &running{t: t, audit: &recorded{}, fleet: &fleet{}, registry: prometheus.NewRegistry(), http: &http.Client{Transport: &http.Transport{}}}
+	r := &running{t: t, audit: &recorded{}, fleet: &fleet{}, aside: &aside{}, registry: prometheus.NewRegistry(), http: &http.Client{Transport: &http.Transport{}}}
 	log := slog.New(slog.DiscardHandler)
 	counters := metrics.New(r.registry)
 	w, err := worker.New(worker.Options{
@@ -101,7 +102,7 @@ func start(t *testing.T, c *config.Config, links ...hooks.Link) *running {
 		t.Fatal(err)
 	}
 	commands := api.NewCommands(api.Options{
-		Key: c.API.Key, Insecure: c.API.Insecure, RequestSize: int(c.API.RequestSize), Node: "test", Cluster: w.Server(), Fleet: r.fleet,
+		Key: c.API.Key, Insecure: c.API.Insecure, RequestSize: int(c.API.RequestSize), Node: "test", Cluster: w.Server(), Fleet: r.fleet, Audit: r.aside,
 		Recorder: r.audit, Metrics: counters, Log: log,
 	})
 	clients, operators := listen(t), listen(t)

@@ -17,7 +17,7 @@ import (
 
 func newAuditCommand(env *environment) *cobra.Command {
 	cmd := group("audit", "Ask the audit what happened")
-	cmd.AddCommand(newAuditQueryCommand(env))
+	cmd.AddCommand(newAuditQueryCommand(env), newAuditRetryCommand(env))
 	return cmd
 }
 
@@ -29,7 +29,7 @@ func newAuditQueryCommand(env *environment) *cobra.Command {
 		Long: `Runs one SQL statement that reads, on the store that the configuration names (SQLite or ClickHouse), and prints the answer. The
 server may be running. The argument - reads the statement from the standard input.
 
-The tables are audit_messages, audit_sessions, audit_decisions and audit_actions; docs/audit.md lists their columns. Times are
+The tables are audit_messages, audit_sessions, audit_decisions, audit_actions, audit_deliveries and audit_drops; docs/audit.md lists their columns. Times are
 UTC. The examples work in both stores.`,
 		Example: `  # who connected
   zenconn audit query "SELECT connected_at, user, transport, remote_addr, close_reason FROM audit_sessions ORDER BY connected_at DESC LIMIT 20"
