@@ -71,6 +71,7 @@ func (e *embedded) cluster(o *server.Options) (err error) {
 		if err != nil {
 			return fmt.Errorf("bus.cluster.peers: %w", err)
 		}
+		u.User = url.UserPassword(clusterUser, c.Secret)
 		o.Routes = append(o.Routes, u)
 	}
 	if e.cert != nil {

@@ -49,7 +49,7 @@ func (e *embedded) leaderless(s *server.Server) string {
 			n, all, needed)
 	}
 	if health := s.Healthz(&server.HealthzOptions{JSMetaOnly: true}); health.StatusCode >= 400 {
-		return "no quorum: the agents of the cluster have not agreed on a leader yet; nothing can be stored until they have (" + health.Error + ")"
+		return "no quorum: the agents of the cluster have not agreed on a leader yet (at the very first start all must be there); nothing can be stored until they have (" + health.Error + ")"
 	}
 	return ""
 }
