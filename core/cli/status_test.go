@@ -29,6 +29,7 @@ type scene struct {
 	mu      sync.Mutex
 	steps   []api.FleetStatus
 	refused error
+	aside   int // Batches of the audit.
 }
 
 func (s *scene) Status(context.Context) (*api.FleetStatus, error) {
@@ -50,6 +51,14 @@ func (s *scene) RestartWorkers(context.Context) (*api.FleetRestart, error) {
 	return &api.FleetRestart{Agent: "host", Running: true, Begun: begun, Count: 2}, nil
 }
 
+func (s *scene) Retry(context.Context) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.aside
+	s.aside = 0
+	return n, s.refused
+}
+
 var begun = time.Unix(1000, 0).UTC()
 
 // deaf records nothing.
@@ -62,7 +71,7 @@ func serveScene(t *testing.T, s *scene) []string {
 	t.Helper()
 	registry, log := prometheus.NewRegistry(), slog.New(slog.DiscardHandler)
 	commands := api.NewCommands(api.Options{
-		Key: apiKey, RequestSize: 1 << 20, Node: "host", Fleet: s, Recorder: deaf{}, Metrics: metrics.New(registry), Log: log,
+		Key: apiKey, RequestSize: 1 << 20, Node: "host", Fleet: s, Audit: s, Recorder: deaf{}, Metrics: metrics.New(registry), Log: log,
 	})
 	server := httptest.NewServer(api.Handler(registry, nil, commands, log))
 	t.Cleanup(server.Close)
