@@ -108,6 +108,9 @@ func isUnavailable(err error) bool {
 // errConflict says that somebody else has written in between.
 var errConflict = errors.New("somebody else wrote at the same time")
 
+// errUnderWay says that as well, and that it cannot be read yet.
+var errUnderWay = fmt.Errorf("%w, and is not ready", errConflict)
+
 // errOutrun says that as well, and that we have observed what was written.
 var errOutrun = fmt.Errorf("%w, and is known", errConflict)
 
@@ -125,7 +128,10 @@ func lastRequest(subject string) ([]byte, error) {
 }
 
 // What JetStream answers to a write on a subject whose last message is not the expected one.
-const wrongLastSequence = 10071
+const (
+	wrongLastSequence = 10071
+	writeUnderWay     = 10164 // Another one is being replicated.
+)
 
 // The headers that JetStream understands.
 const (
@@ -170,6 +176,8 @@ func (k *call) ack(ctx context.Context) (uint64, error) {
 		return 0, fmt.Errorf("the bus answers nonsense: %w", err)
 	case ack.Error != nil && ack.Error.Code == wrongLastSequence:
 		return 0, errConflict
+	case ack.Error != nil && ack.Error.Code == writeUnderWay:
+		return 0, errUnderWay
 	case ack.Error != nil:
 		return 0, refusal(ack.Error.Description)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,6 +22,7 @@ import (
 const (
 	ensureTimeout = 5 * time.Second
 	retryPause    = 50 * time.Millisecond // Before another attempt when the bus does not answer.
+	underWayPause = 2 * time.Millisecond  // At most, before another attempt when somebody else's is being replicated.
 	metaShare     = 8                     // One part in so many of a namespace's disk is for positions.
 	readers       = 64                    // Readings at a time, so that their answers do not pile up.
 	memory        = 192 << 20             // Bytes for all namespaces in the memory of the embedded bus, which gives out 256 MiB.
@@ -251,10 +253,15 @@ func (sp *space) attempt(ctx context.Context, do func(context.Context) error) er
 		if err == nil {
 			err = do(ctx)
 		}
-		if errors.Is(err, errConflict) && ctx.Err() == nil {
+		pause := retryPause
+		switch {
+		case err == nil || ctx.Err() != nil:
+			return err
+		case errors.Is(err, errUnderWay):
+			pause = rand.N(underWayPause) //nolint:gosec // Lets one of several go first; nothing to guess.
+		case errors.Is(err, errConflict):
 			continue
-		}
-		if err == nil || !isUnavailable(err) || ctx.Err() != nil {
+		case !isUnavailable(err):
 			return err
 		}
 		if errors.Is(err, nats.ErrNoResponders) {
@@ -263,7 +270,7 @@ func (sp *space) attempt(ctx context.Context, do func(context.Context) error) er
 		select {
 		case <-ctx.Done():
 			return err
-		case <-time.After(retryPause):
+		case <-time.After(pause):
 		}
 	}
 }
