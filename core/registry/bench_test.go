@@ -10,13 +10,14 @@ import (
 
 	"github.com/zenconn/server/core"
 	"github.com/zenconn/server/core/cluster"
+	"github.com/zenconn/server/core/hub"
 	"github.com/zenconn/server/core/registry"
 	"github.com/zenconn/server/core/session"
 )
 
 // What a connection pays for being announced, opened and closed, with the sender at work; without the bus behind it.
 func BenchmarkAnnounce(b *testing.B) {
-	node := newNode(b, "node", silent{})
+	node := newNode(b, "node", silent{}, hub.Options{})
 	sender := registry.NewSender(registry.SenderOptions{Node: node, UID: core.NewID().String(), Bus: nowhere{}, Log: slog.New(slog.DiscardHandler)})
 	go sender.Run(b.Context()) //nolint:errcheck // It has nothing to fail with.
 	o := session.Opening{
@@ -32,7 +33,7 @@ func BenchmarkAnnounce(b *testing.B) {
 
 // The allocations of a session's announcement are those of the batches: far below one.
 func TestAnnounceAllocates(t *testing.T) {
-	node := newNode(t, "node", silent{})
+	node := newNode(t, "node", silent{}, hub.Options{})
 	sender := registry.NewSender(registry.SenderOptions{Node: node, UID: core.NewID().String(), Log: slog.New(slog.DiscardHandler)})
 	o := session.Opening{ID: core.NewID(), User: "alice"}
 	if n := testing.AllocsPerRun(2000, func() {

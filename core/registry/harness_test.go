@@ -29,6 +29,7 @@ import (
 	"github.com/zenconn/server/core/presence"
 	"github.com/zenconn/server/core/protocol"
 	"github.com/zenconn/server/core/registry"
+	"github.com/zenconn/server/core/relay"
 	"github.com/zenconn/server/core/session"
 	"github.com/zenconn/server/hooks"
 )
@@ -130,6 +131,7 @@ type process struct {
 	uid      string
 	bus      *bus.Bus
 	gate     *gate
+	flushers *outbound.Flushers
 	node     *session.Node
 	sender   *registry.Sender
 	members  *cluster.Members
@@ -184,7 +186,12 @@ func (i *installation) start(b birth) *process {
 	}
 	p.gate = &gate{Bus: p.bus}
 	counters := metrics.New(prometheus.NewRegistry())
-	p.node = newNode(i.t, b.name, &i.audit)
+	live := relay.New(relay.Options{Bus: p.bus, Metrics: counters, Log: log})
+	if err := live.Open(); err != nil {
+		i.t.Fatal(err)
+	}
+	p.flushers = outbound.NewFlushers(1)
+	p.node = newNode(i.t, b.name, &i.audit, hub.Options{Flushers: p.flushers, Relay: live, Metrics: counters})
 	p.sender = registry.NewSender(registry.SenderOptions{Node: p.node, UID: p.uid, Bus: p.gate, Log: log})
 	p.node.Announcer = p.sender
 	self := cluster.Member{UID: p.uid, Name: b.name, Kind: b.kind, State: cluster.Ready, Started: time.Now()}
@@ -197,7 +204,10 @@ func (i *installation) start(b birth) *process {
 		p.registry = registry.New(registry.Options{Members: p.members, Bus: p.bus, Sender: p.sender, Recorder: &i.audit, Log: log})
 		runs = append(runs, p.registry.Run)
 	}
-	p.run(runs)
+	p.run(append(runs,
+		func(ctx context.Context) error { p.flushers.Run(ctx); return nil },
+		func(ctx context.Context) error { live.Run(ctx, p.node.Hub); return nil },
+	))
 	return p
 }
 
@@ -222,7 +232,7 @@ func (p *process) run(runs []func(context.Context) error) {
 }
 
 // newNode makes a node that keeps connections to nobody.
-func newNode(t testing.TB, name string, recorder session.Recorder) *session.Node {
+func newNode(t testing.TB, name string, recorder session.Recorder, o hub.Options) *session.Node {
 	c := config.Default()
 	c.Auth.Type, c.Auth.User = "none", "claimed"
 	c.Client.Limits.SessionsPerUser = 0
@@ -230,11 +240,11 @@ func newNode(t testing.TB, name string, recorder session.Recorder) *session.Node
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, flushers := history.NewMemory(history.Options{}), outbound.NewFlushers(1)
-	members := hub.New(hub.Options{History: store, Flushers: flushers})
+	o.History = history.NewMemory(history.Options{})
+	members := hub.New(o)
 	counters, log, chain := metrics.New(prometheus.NewRegistry()), slog.New(slog.DiscardHandler), hooks.NewChain(nil, nil)
 	return &session.Node{
-		Name: name, Epoch: 7, Worker: 3, Client: c.Client, Auth: c.Auth, Namespaces: namespaces, Hub: members, History: store,
+		Name: name, Epoch: 7, Worker: 3, Client: c.Client, Auth: c.Auth, Namespaces: namespaces, Hub: members, History: o.History,
 		Presence: presence.New(members), Hooks: chain, Notices: session.NewNotices(chain, counters, log), Recorder: recorder,
 		Metrics: counters, Registry: session.NewRegistry(0), Wheel: session.NewWheel(), Log: log,
 	}
@@ -266,14 +276,12 @@ func (s *sink) String() string {
 	return s.text.String()
 }
 
-var flushers = outbound.NewFlushers(1) // They have no state that tests could share.
-
-// connect opens a session of a node.
-func connect(node *session.Node, user string) (*session.Session, *sink) {
+// connect opens a session.
+func (p *process) connect(user string) (*session.Session, *sink) {
 	conn := &sink{}
 	limits := outbound.Limits{Messages: 1000, Bytes: 1 << 20, WriteTimeout: time.Second}
-	queue := outbound.New(conn, protocol.WebSocketJSON, limits, silent{}, flushers, func(core.Disconnect) []byte { return nil })
-	s := node.Open(queue, session.Peer{Transport: "websocket", UserAgent: "test", Header: func(string) string { return "" }})
+	queue := outbound.New(conn, protocol.WebSocketJSON, limits, silent{}, p.flushers, func(core.Disconnect) []byte { return nil })
+	s := p.node.Open(queue, session.Peer{Transport: "websocket", UserAgent: "test", Header: func(string) string { return "" }})
 	s.Handle(fmt.Appendf(nil, `{"id":1,"connect":{"data":{"user":%q}}}`, user))
 	return s, conn
 }
@@ -283,7 +291,7 @@ func (p *process) open(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i := range n {
-		s, _ := connect(p.node, fmt.Sprint("u", i%3))
+		s, _ := p.connect(fmt.Sprint("u", i%3))
 		p.sessions = append(p.sessions, s)
 	}
 }

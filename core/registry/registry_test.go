@@ -242,7 +242,7 @@ func TestManySessions(t *testing.T) {
 // listen makes a session of a node listen to $system:sessions.
 func (p *process) listen() *sink {
 	p.t.Helper()
-	s, heard := connect(p.node, "operator")
+	s, heard := p.connect("operator")
 	err := session.NewServer(p.node, "v0").Subscribe(p.t.Context(), session.Target{Client: s.ID().String()}, channel.SystemSessions, session.Subscription{})
 	if err != nil {
 		p.t.Fatal(err)
@@ -255,7 +255,7 @@ func notices(p *process) float64 {
 	return sum(p.t, p.sender.Collectors(), "zenconn_registry_notices_total")
 }
 
-// Who listens anywhere makes all nodes tell of their sessions, and of nobody else's; when nobody does they are silent.
+// Who listens anywhere makes all nodes tell of their sessions, and of nobody else's, and hears it; when nobody does they are silent.
 func TestNoticesAreMadeWhenSomebodyListens(t *testing.T) {
 	i := newInstallation(t)
 	agent := i.start(birth{kind: cluster.Agent, name: "a"})
@@ -265,11 +265,12 @@ func TestNoticesAreMadeWhenSomebodyListens(t *testing.T) {
 	if n := notices(worker); n != 0 {
 		t.Errorf("%v notices were made for nobody", n)
 	}
-	agent.listen()
+	heard := agent.listen()
 	eventually(t, "the worker tells too", func() bool {
 		worker.open(1)
 		return notices(worker) > 0
 	})
+	eventually(t, "the listener hears it", func() bool { return strings.Contains(heard.String(), `"node":"a-1"`) })
 	if n := notices(agent); n > 1 { // Of the listener itself.
 		t.Errorf("the agent told of %v sessions", n)
 	}
