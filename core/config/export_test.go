@@ -154,20 +154,20 @@ func sameJSON(a, b []byte) bool {
 	return json.Unmarshal(a, &x) == nil && json.Unmarshal(b, &y) == nil && reflect.DeepEqual(x.Values, y.Values)
 }
 
-func TestInherited(t *testing.T) {
-	want := config.Inherited{Agent: "u", Index: 3, Bus: config.Bus{URL: "nats://h", Token: "geheim"}, Log: config.Log{Level: "warn"}}
+func TestInheritedBus(t *testing.T) {
+	want := config.Bus{URL: "nats://h", Token: "geheim", Replicas: 3, TLS: config.BusTLS{CA: "ca.pem"}}
 	variable, err := want.Environ()
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, ok, err := config.ReadInherited([]string{"HOME=/", variable})
+	got, ok, err := config.InheritedBus([]string{"HOME=/", variable})
 	if err != nil || !ok || !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, %v, %v", got, ok, err)
 	}
-	if got, ok, err := config.ReadInherited([]string{"ZENCONN_WORKERS=3"}); ok || err != nil {
+	if got, ok, err := config.InheritedBus([]string{"ZENCONN_WORKER_BUSES=3"}); ok || err != nil {
 		t.Errorf("%+v, %v, %v", got, ok, err)
 	}
-	if _, ok, err := config.ReadInherited([]string{"ZENCONN_WORKER=geheim"}); ok || err == nil || strings.Contains(err.Error(), "geheim") {
+	if _, ok, err := config.InheritedBus([]string{"ZENCONN_WORKER_BUS=geheim"}); ok || err == nil || strings.Contains(err.Error(), "geheim") {
 		t.Errorf("%v, %v", ok, err)
 	}
 }

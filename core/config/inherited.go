@@ -6,38 +6,30 @@ import (
 	"strings"
 )
 
-// Inherited is what an agent's child process is told before it can ask for more.
-type Inherited struct {
-	Agent string `json:"agent"` // UID of the agent that started it.
-	Index int    `json:"index"` // Which of the agent's workers it is, from 1.
-	Bus   Bus    `json:"bus"`
-	Log   Log    `json:"log"`
-}
+// busVariable is the environment variable that tells a child process of an agent how to reach the bus. There is a credential in it, which
+// must not be seen in the list of processes, as arguments are.
+const busVariable = environmentPrefix + "WORKER_BUS"
 
-// InheritedVariable is the environment variable with what a child process is told. It holds the credential of the bus, which must
-// not be seen in the list of processes.
-const InheritedVariable = environmentPrefix + "WORKER"
-
-// Environ returns the variable for the environment of a child process, as NAME=value.
-func (i *Inherited) Environ() (string, error) {
-	b, err := json.Marshal(i)
+// Environ returns the variable that tells a child process to use this bus, as NAME=value.
+func (b *Bus) Environ() (string, error) {
+	value, err := json.Marshal(b)
 	if err != nil {
 		return "", fmt.Errorf("config: %w", err)
 	}
-	return InheritedVariable + "=" + string(b), nil
+	return busVariable + "=" + string(value), nil
 }
 
-// ReadInherited finds what an agent has told its child. ok is false when no agent started this process.
-func ReadInherited(environ []string) (i Inherited, ok bool, err error) {
+// InheritedBus finds out which bus a child process shall use. ok is false when no agent has told.
+func InheritedBus(environ []string) (b Bus, ok bool, err error) {
 	for _, variable := range environ {
-		text, found := strings.CutPrefix(variable, InheritedVariable+"=")
+		value, found := strings.CutPrefix(variable, busVariable+"=")
 		if !found {
 			continue
 		}
-		if err := json.Unmarshal([]byte(text), &i); err != nil {
-			return Inherited{}, false, fmt.Errorf("%s is not what an agent tells its workers; unset it", InheritedVariable) // The error would show parts of it.
+		if err := json.Unmarshal([]byte(value), &b); err != nil { // The error could show parts of the value.
+			return Bus{}, false, fmt.Errorf("%s is not what an agent tells its workers; unset it", busVariable)
 		}
-		return i, true, nil
+		return b, true, nil
 	}
-	return Inherited{}, false, nil
+	return Bus{}, false, nil
 }

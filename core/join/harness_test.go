@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/zenconn/server/core"
 	"github.com/zenconn/server/core/bus"
 	"github.com/zenconn/server/core/config"
 	"github.com/zenconn/server/core/join"
@@ -132,7 +133,7 @@ func (in *installation) answers(uid string) {
 
 // options are those of a worker from elsewhere.
 func (in *installation) options(b *bus.Bus) join.Options {
-	return join.Options{Bus: b, Version: "1.2.3", UID: "worker-uid", PID: 42, Host: "far", Data: in.t.TempDir(), Log: slog.New(slog.DiscardHandler)}
+	return join.Options{Bus: b, Version: "1.2.3", UID: core.NewID(), PID: 42, Host: "far", Data: in.t.TempDir(), Log: slog.New(slog.DiscardHandler)}
 }
 
 func mustJoin(t *testing.T, o join.Options) *join.Joined {

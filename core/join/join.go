@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/zenconn/server/core"
 	"github.com/zenconn/server/core/bus"
 	"github.com/zenconn/server/core/config"
 	"github.com/zenconn/server/plugins"
@@ -28,7 +29,7 @@ const (
 type Options struct {
 	Bus     *bus.Bus // Open.
 	Version string   // Of the program.
-	UID     string   // This worker's, on the bus.
+	UID     core.ID  // This worker's, on the bus.
 	PID     int
 	Host    string // Name of this machine.
 	Name    string // That a worker from elsewhere would like to have; empty: after its machine.
@@ -44,9 +45,10 @@ type Options struct {
 
 // Joined is what a worker runs on.
 type Joined struct {
-	Name         string // Of this node.
-	Index        int    // Of a child of the agent, from 1; 0: from elsewhere.
-	Agent        string // UID of the agent that answered.
+	UID          core.ID // As in the options.
+	Name         string  // Of this node.
+	Index        int     // Of a child of the agent, from 1; 0: from elsewhere.
+	Agent        string  // UID of the agent that answered.
 	AgentName    string
 	AgentVersion string
 	Revision     string // Names the configuration and the plugins: the same revision, the same content.
@@ -126,7 +128,7 @@ func (o Options) attempt(ctx context.Context) (*Joined, error) {
 		c.Data = o.Data
 	}
 	j := &Joined{
-		Name: a.Name, Index: a.Index, Agent: a.Agent, AgentName: a.Node, AgentVersion: a.Version, Revision: a.Description, Config: c, options: o,
+		UID: o.UID, Name: a.Name, Index: a.Index, Agent: a.Agent, AgentName: a.Node, AgentVersion: a.Version, Revision: a.Description, Config: c, options: o,
 	}
 	for _, p := range d.Plugins {
 		source, err := f.kept(ctx, p.Hash, p.Size)
@@ -145,7 +147,7 @@ var errLater = errors.New("the agent says: not yet")
 // ask asks on a subject who this worker is. again says that it was told before.
 func (o Options) ask(ctx context.Context, subject string, again bool) (answer, error) {
 	body, err := json.Marshal(request{
-		Protocol: Protocol, Version: o.Version, UID: o.UID, PID: o.PID, Host: o.Host, Index: o.Index, Name: o.Name, Again: again,
+		Protocol: Protocol, Version: o.Version, UID: o.UID.String(), PID: o.PID, Host: o.Host, Index: o.Index, Name: o.Name, Again: again,
 	})
 	if err != nil {
 		return answer{}, err
