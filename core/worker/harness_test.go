@@ -21,6 +21,7 @@ import (
 	"github.com/zenconn/server/audit"
 	"github.com/zenconn/server/core/config"
 	"github.com/zenconn/server/core/metrics"
+	"github.com/zenconn/server/core/session"
 	"github.com/zenconn/server/core/worker"
 	"github.com/zenconn/server/hooks"
 )
@@ -78,9 +79,14 @@ func open() *config.Config {
 
 func start(t *testing.T, c *config.Config, links ...hooks.Link) *running {
 	t.Helper()
+	return startDurable(t, c, nil, links...)
+}
+
+func startDurable(t *testing.T, c *config.Config, d session.Durability, links ...hooks.Link) *running {
+	t.Helper()
 	r := &running{t: t, audit: &recorded{}, registry: prometheus.NewRegistry()}
 	w, err := worker.New(worker.Options{
-		Config: c, Node: "test", Started: time.Now(), Hooks: hooks.NewChain(links, nil), Recorder: r.audit,
+		Config: c, Node: "test", Started: time.Now(), Hooks: hooks.NewChain(links, nil), Recorder: r.audit, Durability: d,
 		Metrics: metrics.New(r.registry), Registry: r.registry, Wrap: func(h http.Handler) http.Handler { return h },
 		Log: slog.New(slog.DiscardHandler),
 	})
