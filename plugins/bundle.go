@@ -52,6 +52,11 @@ func Links(bundles []Bundle, o Options) ([]hooks.Link, error) {
 		links = append(links, hooks.Link{Plugin: p, Deadline: b.Deadline, FailOpen: b.FailOpen, Breaker: b.Breaker})
 	}
 	if len(errs) == 0 {
+		if o.Cache != "" {
+			if err := wasm.Prune(o.Cache); err != nil {
+				o.Log.Warn("the cache of compiled plugins cannot be tidied up", "error", err)
+			}
+		}
 		return links, nil
 	}
 	for _, link := range links {

@@ -41,7 +41,7 @@ type Options struct {
 	Instances int            // Calls that run at the same time; 0: twice GOMAXPROCS.
 	Memory    int64          // Most bytes of memory of one instance; 0: DefaultMemory.
 	MaxSize   int64          // Longest file, in bytes; 0: DefaultMaxSize.
-	Cache     string         // Directory that keeps compiled code; empty: none. Who can write there can run code in the server.
+	Cache     string         // Directory that keeps compiled code, which Prune keeps small; empty: none. Who can write there can run code in the server.
 	Logger    *slog.Logger   // Takes the plugin's log lines; nil: none.
 
 	Services *host.Services // What stands behind the functions of the server; nil: those that need no right are there.
@@ -181,7 +181,9 @@ func load(path string, binary []byte, o Options) (*Plugin, error) {
 // compile makes machine code of the metered module, or finds it in the cache.
 func (c *code) compile(binary []byte, pages uint32, cacheDir string) error {
 	if cacheDir != "" {
-		if cached := c.tryCompile(binary, pages, cacheDir); cached == nil {
+		entry := cacheEntry(cacheDir, binary)
+		if cached := c.tryCompile(binary, pages, entry); cached == nil {
+			used(entry)
 			return nil
 		}
 		c.log.Write(slog.LevelWarn, "the cache of compiled code cannot be used: "+cacheDir)

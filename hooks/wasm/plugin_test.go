@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/zenconn/server/hooks"
 	"github.com/zenconn/server/hooks/hooktest"
@@ -157,6 +159,62 @@ func TestCache(t *testing.T) {
 	if !strings.Contains(out.String(), "cache of compiled code cannot be used") {
 		t.Errorf("nothing was said about the broken cache: %s", &out)
 	}
+}
+
+// Of many modules, those used last stay in the cache, however old they are.
+func TestPrune(t *testing.T) {
+	dir := t.TempDir()
+	if err := wasm.Prune(filepath.Join(dir, "none")); err != nil {
+		t.Error(err)
+	}
+	load(t, allow(), wasm.Options{Cache: dir})
+	own := entries(t, dir)
+	long := time.Now().Add(-time.Hour)
+	for i := range 40 { // Others, used after it.
+		if err := os.MkdirAll(filepath.Join(dir, fmt.Sprintf("%064x", i), "wazero-x"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"wazero-v1-amd64-linux", "not ours"} {
+		if err := os.MkdirAll(filepath.Join(dir, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chtimes(filepath.Join(dir, own[0]), long, long); err != nil {
+		t.Fatal(err)
+	}
+	load(t, allow(), wasm.Options{Cache: dir}) // Which is a use.
+	if err := wasm.Prune(dir); err != nil {
+		t.Fatal(err)
+	}
+	left := entries(t, dir)
+	if len(left) != 32+1 || !slices.Contains(left, own[0]) || !slices.Contains(left, "not ours") {
+		t.Errorf("left are %q", left)
+	}
+	if err := os.Chtimes(filepath.Join(dir, own[0]), long, long); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, strings.Repeat("f", 64)), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := wasm.Prune(dir); err != nil {
+		t.Fatal(err)
+	}
+	if left := entries(t, dir); slices.Contains(left, own[0]) {
+		t.Errorf("left are %q", left)
+	}
+}
+
+func entries(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range list {
+		names = append(names, e.Name())
+	}
+	return names
 }
 
 func TestLog(t *testing.T) {
