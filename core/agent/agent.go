@@ -11,45 +11,67 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
+	"github.com/zenconn/server/audit"
+	"github.com/zenconn/server/audit/spool"
 	"github.com/zenconn/server/audit/store"
 	"github.com/zenconn/server/core"
 	"github.com/zenconn/server/core/api"
 	"github.com/zenconn/server/core/bus"
 	"github.com/zenconn/server/core/cluster"
 	"github.com/zenconn/server/core/config"
+	"github.com/zenconn/server/core/join"
 	"github.com/zenconn/server/core/node"
+	"github.com/zenconn/server/core/registry"
+	"github.com/zenconn/server/core/supervise"
+	"github.com/zenconn/server/plugins"
 )
+
+// Options are what an instance is made of.
+type Options struct {
+	Config     *config.Config // Checked.
+	Version    string         // Of the program.
+	Executable string         // Its file, from which workers are started.
+	Stdout     io.Writer      // For the access log when it goes to no file, and what workers write there.
+	Stderr     io.Writer      // For what workers write there.
+	Log        *slog.Logger
+
+	// ReplaceWorkers has the workers that are found running replaced, one after the other, although nothing seems to have changed.
+	ReplaceWorkers bool
+}
 
 // Agent is one instance of the server.
 type Agent struct {
-	config  *config.Config
-	version string
-	stdout  io.Writer // For the access log.
-	log     *slog.Logger
-	name    string
+	Options
+	config *config.Config
+	log    *slog.Logger
+	name   string
 }
 
-// New makes an instance of a checked configuration. stdout gets the access log when it goes to no file.
-func New(c *config.Config, version string, stdout io.Writer, log *slog.Logger) *Agent {
-	name, err := os.Hostname()
-	if err != nil || name == "" {
-		name = "zenconn"
-	}
-	return &Agent{config: c, version: version, stdout: stdout, log: log, name: name}
+// New makes an instance.
+func New(o Options) *Agent {
+	host, _ := os.Hostname() //nolint:errcheck // Without one there is a name too.
+	return &Agent{Options: o, config: o.Config, log: o.Log, name: o.Config.Agent.NodeName(host)}
 }
 
 // parts are what Run has opened, to be closed in the reverse order.
 type parts struct {
-	bus      *bus.Bus // nil: nothing needs it.
-	node     *node.Node
-	clients  net.Listener
-	operator net.Listener // nil: no API, or on the client listener.
-	api      http.Handler
-	fleet    *fleet
+	bus       *bus.Bus
+	drain     *spool.Drain // nil: recording is off.
+	bundles   []plugins.Bundle
+	node      *node.Node
+	registry  *registry.Registry
+	host      *join.Host
+	crew      *crew // nil: this process keeps its clients itself.
+	fleet     *fleet
+	survivors []*supervise.Survivor // Workers that an agent before has left.
+	clients   net.Listener
+	operator  net.Listener // nil: no API, or on the client listener.
+	api       http.Handler
 
 	closers []func() error
 }
@@ -78,20 +100,35 @@ func (a *Agent) Run(ctx context.Context) error {
 	return err
 }
 
-// serve runs all parts. The bus outlives the node.
+// serve runs all parts. The bus and the way of the audit to its store outlive the node.
 func (a *Agent) serve(ctx context.Context, p *parts) error {
 	var keeping sync.WaitGroup
 	defer keeping.Wait()
 	kept, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	if p.bus != nil {
-		keeping.Go(func() { p.bus.Run(kept) })
+	keeping.Go(func() { p.bus.Run(kept) })
+
+	var draining sync.WaitGroup
+	defer draining.Wait()
+	drained, stopDraining := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopDraining()
+	if p.drain != nil {
+		draining.Go(func() { p.drain.Run(drained) })
 	}
-	services := []func(context.Context) error{p.fleet.run}
+
+	var services []func(context.Context) error
+	clients := p.clients
 	if p.operator != nil {
 		services = append(services, func(ctx context.Context) error { return api.Serve(ctx, p.operator, p.api, a.log) })
 	}
-	return p.node.Run(ctx, p.clients, services...)
+	if !p.bus.Alone() {
+		services = append(services, p.host.Run, p.registry.Run, p.fleet.run)
+	}
+	if p.crew != nil {
+		clients = nil
+		services = append(services, p.crew.run)
+	}
+	return p.node.Run(ctx, clients, services...)
 }
 
 func (a *Agent) open(ctx context.Context, p *parts) error {
@@ -104,39 +141,90 @@ func (a *Agent) open(ctx context.Context, p *parts) error {
 		return err
 	}
 	p.onClose(unlock)
-	if node.NeedsBus(c) || c.Bus.URL != "" || c.Bus.Listen != "" {
-		p.bus = bus.New(bus.Options{Config: c.Bus, Data: c.Data, Node: a.name, Log: a.log})
-		if err := p.bus.Open(ctx); err != nil {
-			return err
-		}
-		p.onClose(p.bus.Close)
+	if p.bundles, err = plugins.Resolve(c.Plugins, plugins.Bundled()); err != nil {
+		return err
 	}
-	sink, err := store.Open(c.Audit, c.Data)
+	if err := a.findWorkers(ctx, p); err != nil {
+		return err
+	}
+	if err := a.listen(p); err != nil {
+		return err
+	}
+	p.bus = bus.New(bus.Options{Config: c.Bus, Data: c.Data, Node: a.name, Log: a.log})
+	if err := p.bus.Open(ctx); err != nil {
+		return err
+	}
+	p.onClose(p.bus.Close)
+	writer, err := a.openAudit(p)
 	if err != nil {
-		return fmt.Errorf("audit store: %w", err)
-	}
-	if sink != nil {
-		p.onClose(sink.Close)
+		return err
 	}
 	o := node.Options{
-		Config: c, UID: core.NewID(), Name: a.name, Kind: cluster.Agent, Agent: func() string { return "" }, Version: a.version, Bus: p.bus, Sink: sink, Stdout: a.stdout, Log: a.log,
+		Config: c, UID: core.NewID(), Name: a.name, Kind: cluster.Agent, Version: a.Version, Plugins: p.bundles, Bus: p.bus, Sink: writer,
+		Stdout: a.Stdout, Log: a.log,
 	}
 	if c.API.Addr == c.Client.Addr {
 		o.Pages = func(pages http.Handler) http.Handler { return sharing(p, pages) }
 	}
-	if p.node, err = node.Open(o); err != nil {
+	if p.node, err = node.Open(ctx, o); err != nil {
 		return err
 	}
 	p.onClose(p.node.Close)
-	p.fleet = &fleet{name: a.name, members: p.node.Members(), log: a.log}
-	if p.bus != nil {
-		p.fleet.bus = p.bus
+	if p.drain != nil {
+		p.node.Registerer().MustRegister(p.drain)
 	}
-	p.api = api.Handler(prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return p.node.Gather(a.mine(p)) }), checks(p), api.NewCommands(api.Options{
-		Key: c.API.Key, Insecure: c.API.Insecure, RequestSize: int(c.API.RequestSize), Node: a.name, Cluster: p.node.Server(), Fleet: p.fleet,
-		Recorder: p.node.Recorder(), Metrics: p.node.Metrics(), Log: a.log,
+	p.fleet = &fleet{name: a.name, members: p.node.Members(), bus: p.bus, log: a.log}
+	if !p.bus.Alone() {
+		if err := a.gather(p); err != nil {
+			return err
+		}
+	}
+	p.api = a.handler(p)
+	return nil
+}
+
+// openAudit opens the store and the way to it; nil when recording is off.
+func (a *Agent) openAudit(p *parts) (audit.Writer, error) {
+	c := a.config
+	sink, err := store.Open(c.Audit, c.Data)
+	if err != nil {
+		return nil, fmt.Errorf("audit store: %w", err)
+	}
+	if sink == nil {
+		return nil, nil
+	}
+	p.onClose(sink.Close)
+	p.drain = spool.NewDrain(spool.Options{
+		Bus: p.bus, Sink: sink, Size: int64(c.Audit.SpoolSize), Linger: c.Audit.FlushInterval, WriteTimeout: c.Audit.ClickHouse.Timeout,
+		DrainTimeout: c.Shutdown.Timeout, Log: a.log,
+	})
+	if err := p.drain.Open(); err != nil {
+		return nil, err
+	}
+	writer := spool.NewWriter(p.bus)
+	return writer, writer.Open()
+}
+
+// gather makes what an agent has to do with other processes.
+func (a *Agent) gather(p *parts) error {
+	p.registry = registry.New(registry.Options{
+		Members: p.node.Members(), Bus: p.bus, Sender: p.node.Sender(), Recorder: p.node.Recorder(), Log: a.log,
+	})
+	p.host = join.NewHost(join.HostOptions{Bus: p.bus, Name: a.name, UID: p.node.Members().UID(), Version: a.Version, Log: a.log})
+	if err := p.host.Set(a.config, p.bundles); err != nil {
+		return err
+	}
+	return a.muster(p)
+}
+
+// handler is what answers operators and backends.
+func (a *Agent) handler(p *parts) http.Handler {
+	c := a.config
+	metrics := prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return p.node.Gather(a.mine(p)) })
+	return api.Handler(metrics, a.checks(p), api.NewCommands(api.Options{
+		Key: c.API.Key, Insecure: c.API.Insecure, RequestSize: int(c.API.RequestSize), Node: a.name, Cluster: p.node.Calls(),
+		Fleet: p.fleet, Recorder: p.node.Recorder(), Metrics: p.node.Metrics(), Log: a.log,
 	}), a.log)
-	return a.listen(p)
 }
 
 // mine says which processes this agent speaks for.
@@ -146,45 +234,34 @@ func (a *Agent) mine(p *parts) func(cluster.Member) bool {
 }
 
 // checks are what /readyz looks at.
-func checks(p *parts) (checks []api.Check) {
+func (a *Agent) checks(p *parts) (checks []api.Check) {
 	for _, c := range p.node.Checks() {
 		checks = append(checks, api.Check{Name: c.Name, Problem: c.Problem})
+	}
+	if p.drain != nil {
+		checks = append(checks, api.Check{Name: "spool", Problem: p.drain.Problem})
+	}
+	if p.crew != nil {
+		checks = append(checks, api.Check{Name: "clients", Required: true, Problem: func() string {
+			if n, problem := p.crew.ready(); n == 0 {
+				return problem
+			}
+			return ""
+		}}, api.Check{Name: "workers", Problem: func() string {
+			_, problem := p.crew.ready()
+			return problem
+		}})
 	}
 	return checks
 }
 
-// sharing serves the API beside the pages on one listener, when both have the same address. The API is there before the first
-// request, though not yet now.
-func sharing(p *parts, pages http.Handler) http.Handler {
-	mux := http.NewServeMux()
-	for _, path := range api.Paths {
-		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) { p.api.ServeHTTP(w, r) })
+// note records an act of this agent.
+func (a *Agent) note(p *parts, action, target string, err error) {
+	event := &audit.Action{
+		At: time.Now(), ID: core.NewID(), Node: a.name, Actor: "zenconn " + a.Version, ActorKind: "server", Action: action, Target: target, OK: err == nil,
 	}
-	if pages != nil {
-		mux.Handle("/", pages)
+	if err != nil {
+		event.Error = err.Error()
 	}
-	return mux
-}
-
-func (a *Agent) listen(p *parts) error {
-	var err error
-	if p.clients, err = net.Listen("tcp", a.config.Client.Addr); err != nil {
-		return fmt.Errorf("client listener (client.addr): %w", err)
-	}
-	p.onClose(func() error { return closeListener(p.clients) })
-	if addr := a.config.API.Addr; addr != "" && addr != a.config.Client.Addr {
-		if p.operator, err = net.Listen("tcp", addr); err != nil {
-			return fmt.Errorf("API listener (api.addr): %w", err)
-		}
-		p.onClose(func() error { return closeListener(p.operator) })
-	}
-	return nil
-}
-
-// closeListener closes a listener that its server may have closed before.
-func closeListener(l net.Listener) error {
-	if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-		return err
-	}
-	return nil
+	p.node.Recorder().Record(event)
 }

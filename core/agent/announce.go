@@ -39,11 +39,12 @@ func (a *Agent) announce(p *parts) {
 		a.log.Info("the server API is at", "url", operators+"/api/", "open_to", openTo(c.API))
 	}
 	a.log.Info("data is kept in", "dir", data)
-	if p.bus != nil {
-		a.log.Info("the bus is ready", "nats", a.describeBus(p), "addr", p.bus.Addr())
+	a.log.Info("the bus is ready", "nats", a.describeBus(p), "addr", p.bus.Addr())
+	if p.crew != nil {
+		a.log.Info("workers keep the clients", "workers", c.Agent.Workers, "found_running", len(p.survivors))
 	}
 	a.log.Info("audit is kept in", "store", store.Describe(c.Audit, data), "ask", `zenconn audit query "SELECT * FROM audit_messages"`)
-	a.log.Info("ready", "version", a.version, "node", a.name)
+	a.log.Info("ready", "version", a.Version, "node", a.name)
 }
 
 // describeBus says where the bus is.

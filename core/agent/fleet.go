@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"slices"
 	"sync"
 	"time"
@@ -31,9 +30,9 @@ type asker interface {
 
 // fleet implements api.Fleet: who is there is known from the bus, how workers are supervised from their agents.
 type fleet struct {
-	name       string                // Of this agent.
-	members    *cluster.Members      // nil: this process is alone.
-	bus        asker                 // nil: this process is alone.
+	name       string // Of this agent.
+	members    *cluster.Members
+	bus        asker
 	supervisor *supervise.Supervisor // nil: this agent has no worker processes.
 	worker     func(index int) string
 	log        *slog.Logger
@@ -63,10 +62,6 @@ func reportSubject(uid string) string { return "node." + uid + ".fleet" }
 
 // run answers other agents until ctx ends.
 func (f *fleet) run(ctx context.Context) error {
-	if f.bus == nil || f.members == nil {
-		<-ctx.Done()
-		return nil
-	}
 	stop, err := f.bus.Handle(reportSubject(f.members.UID()), func(context.Context, []byte) ([]byte, error) { return json.Marshal(f.report()) })
 	if err != nil {
 		return fmt.Errorf("questions about workers: %w", err)
@@ -128,10 +123,6 @@ func (f *fleet) RestartWorkers(context.Context) (*api.FleetRestart, error) {
 
 // Status implements api.Fleet.
 func (f *fleet) Status(ctx context.Context) (*api.FleetStatus, error) {
-	if f.members == nil {
-		self := cluster.Member{Name: f.name, Kind: cluster.Agent, PID: os.Getpid(), Started: time.Now(), State: cluster.Ready, Self: true}
-		return arrange([]cluster.Member{self}, nil), nil
-	}
 	members := f.members.List()
 	return arrange(members, f.reports(ctx, members)), nil
 }
@@ -229,6 +220,9 @@ func nodeOf(m cluster.Member) api.FleetNode {
 		Uptime:   int64(max(time.Since(m.Started)+m.Skew, 0) / time.Second), // By its own clock.
 		Sessions: m.Sessions, Users: m.Users, Channels: m.Channels, Subscriptions: m.Subscriptions,
 		MessagesIn: m.MessagesIn, MessagesOut: m.MessagesOut, Memory: m.Memory,
+	}
+	if m.Outdated != "" {
+		n.Problem = cmp.Or(n.Problem, "must be started again: "+m.Outdated)
 	}
 	if m.Silence >= silentAfter {
 		n.Problem = cmp.Or(n.Problem, fmt.Sprintf("not heard for %v", m.Silence.Round(time.Second)))

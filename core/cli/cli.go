@@ -109,6 +109,7 @@ variables (ZENCONN_CLIENT__ADDR) and flags (--client.addr), the later ones winni
 		newAuditCommand(env),
 		newBenchCommand(env),
 		newHealthCommand(env),
+		newWorkerCommand(env, work),
 		newStatusCommand(env),
 		newRestartCommand(env),
 		newVersionCommand(env),

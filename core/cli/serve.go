@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"os"
 
 	"github.com/zenconn/server/core/agent"
 	"github.com/zenconn/server/core/config"
@@ -11,7 +13,13 @@ import (
 // serve runs the server until ctx ends.
 func serve(ctx context.Context, env *environment, loaded *config.Loaded) error {
 	c := &loaded.Config
-	return agent.New(c, version(), env.stdout, newLogger(c.Log, env)).Run(ctx)
+	self, err := os.Executable()
+	if err != nil && c.Agent.Workers > 0 {
+		return fmt.Errorf("workers cannot be started: %w", err)
+	}
+	return agent.New(agent.Options{
+		Config: c, Version: version(), Executable: self, Stdout: env.stdout, Stderr: env.stderr, Log: newLogger(c.Log, env),
+	}).Run(ctx)
 }
 
 // newLogger makes the application log, which goes to standard error: standard output is the access log's.

@@ -44,9 +44,6 @@ func (n *Node) tellMetrics(context.Context, []byte) ([]byte, error) {
 // worker.
 func (n *Node) Gather(mine func(cluster.Member) bool) ([]*dto.MetricFamily, error) {
 	families, err := n.registry.Gather()
-	if n.members == nil {
-		return families, err
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), gatherTimeout)
 	defer cancel()
 	var asked sync.WaitGroup

@@ -8,9 +8,7 @@ type Check struct {
 
 // Checks are what is to be looked at. None of them keeps the node from serving what does not need the part.
 func (n *Node) Checks() (checks []Check) {
-	if n.options.Bus != nil {
-		checks = append(checks, Check{Name: "bus", Problem: n.options.Bus.Problem})
-	}
+	checks = append(checks, Check{Name: "bus", Problem: n.options.Bus.Problem})
 	if n.history != nil {
 		checks = append(checks, Check{Name: "history", Problem: n.history.Problem})
 	}

@@ -2,29 +2,22 @@ package node
 
 import (
 	"github.com/zenconn/server/core/channel"
-	"github.com/zenconn/server/core/config"
 	"github.com/zenconn/server/core/history"
 	"github.com/zenconn/server/core/history/jetstream"
 )
 
-// durable returns the namespaces whose history is kept on the bus.
-func durable(c *config.Config) map[string]jetstream.Namespace {
-	namespaces := map[string]jetstream.Namespace{}
-	for name, ns := range c.Namespaces {
-		if ns.HistorySize > 0 && ns.HistoryStorage == "file" {
-			limits := history.Limits{Size: ns.HistorySize, TTL: ns.HistoryTTL}
-			namespaces[name] = jetstream.Namespace{Limits: limits, Disk: int64(ns.HistoryDisk)}
-		}
-	}
-	return namespaces
-}
-
-// NeedsBus says that a node of this configuration does not work without a bus.
-func NeedsBus(c *config.Config) bool { return len(durable(c)) > 0 }
-
-// openHistory opens the histories that are kept on the bus; nil when there are none.
+// openHistory opens the histories that are kept on the bus; nil when there are none. A process that is alone keeps those in memory
+// itself.
 func (n *Node) openHistory() (history.Store, error) {
-	namespaces := durable(n.options.Config)
+	namespaces := map[string]jetstream.Namespace{}
+	for name, ns := range n.options.Config.Namespaces {
+		memory := ns.HistoryStorage == "memory"
+		if ns.HistorySize == 0 || memory && n.options.Bus.Alone() {
+			continue
+		}
+		limits := history.Limits{Size: ns.HistorySize, TTL: ns.HistoryTTL}
+		namespaces[name] = jetstream.Namespace{Limits: limits, Memory: memory, Disk: int64(ns.HistoryDisk)}
+	}
 	if len(namespaces) == 0 {
 		return nil, nil
 	}

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -20,13 +19,16 @@ import (
 	"github.com/zenconn/server/audit"
 	"github.com/zenconn/server/core"
 	"github.com/zenconn/server/core/bus"
+	"github.com/zenconn/server/core/channel"
 	"github.com/zenconn/server/core/cluster"
 	"github.com/zenconn/server/core/config"
 	"github.com/zenconn/server/core/history/jetstream"
 	"github.com/zenconn/server/core/metrics"
-	"github.com/zenconn/server/core/session"
+	"github.com/zenconn/server/core/registry"
+	"github.com/zenconn/server/core/relay"
 	"github.com/zenconn/server/core/worker"
 	"github.com/zenconn/server/hooks"
+	"github.com/zenconn/server/hooks/host"
 	"github.com/zenconn/server/plugins"
 )
 
@@ -36,11 +38,12 @@ type Options struct {
 	UID     core.ID        // Another one after each start.
 	Name    string         // Unique among the nodes of the installation.
 	Kind    cluster.Kind
-	Agent   func() string // UID of the agent that supervises it; it changes when that one is started again.
-	Version string        // Of the program.
-	Bus     *bus.Bus      // Open; nil: nothing needs it.
-	Sink    audit.Writer  // Where the audit goes; nil: recording is off.
-	Stdout  io.Writer     // For the access log when it goes to no file.
+	Index   int    // Of a worker among those of its agent, from 1; 0: it is none, or from elsewhere.
+	Version string // Of the program.
+	Plugins []plugins.Bundle
+	Bus     *bus.Bus     // Open.
+	Sink    audit.Writer // Where the audit goes; nil: recording is off.
+	Stdout  io.Writer    // For the access log when it goes to no file.
 	Log     *slog.Logger
 	Pages   func(http.Handler) http.Handler // Puts more beside the pages on the clients' listener; nil: nothing.
 }
@@ -53,28 +56,37 @@ type Node struct {
 	registry *prometheus.Registry
 	metrics  *metrics.Metrics
 	recorder *audit.Recorder
+	services *host.Services
 	chain    *hooks.Chain
 	history  *jetstream.Store // nil: no namespace keeps its history on the bus.
 	worker   *worker.Worker
-	members  *cluster.Members // nil: the process is alone.
+	vitals   *cluster.Vitals
+	members  *cluster.Members
+	calls    *cluster.Calls
 
-	state   atomic.Value // cluster.State
-	numbers numbers
+	state    atomic.Value             // cluster.State
+	standing atomic.Pointer[Standing] // nil: nobody supervises it.
 
 	closers []func() error
 }
 
+// Standing is how a worker stands to the agent that supervises it.
+type Standing struct {
+	Agent    string // Its UID, another one after it was started again.
+	Outdated string // Why the worker must be started again to be as the agent wants it; empty: it need not.
+}
+
 // Open makes a node and loads what it needs. An error leaves nothing behind.
-func Open(o Options) (*Node, error) {
+func Open(ctx context.Context, o Options) (*Node, error) {
 	n := &Node{options: o, log: o.Log, started: time.Now(), registry: prometheus.NewRegistry()}
 	n.state.Store(cluster.Starting)
-	if err := n.open(); err != nil {
+	if err := n.open(ctx); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
 	return n, nil
 }
 
-func (n *Node) open() error {
+func (n *Node) open(ctx context.Context) error {
 	o, c := n.options, n.options.Config
 	n.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	n.metrics = metrics.New(n.registry)
@@ -85,15 +97,10 @@ func (n *Node) open() error {
 		DrainTimeout: c.Shutdown.Timeout, Durable: c.Audit.Mode == "durable", Block: c.Audit.OnFull == "block", Redactor: redactor, Log: n.log,
 	})
 	n.registry.MustRegister(newAuditCollector(n.recorder))
-
-	links, err := plugins.Load(c.Plugins, plugins.Bundled(), plugins.Options{Cache: filepath.Join(c.Data, "compiled"), Log: n.log})
-	if err != nil {
+	if err := n.openPlugins(ctx); err != nil {
 		return err
 	}
-	n.chain = hooks.NewChain(links, &observer{node: o.Name, recorder: n.recorder, metrics: n.metrics, log: n.log})
-	n.onClose(n.chain.Close)
 	redactor.chain = n.chain
-
 	durable, err := n.openHistory()
 	if err != nil {
 		return err
@@ -102,31 +109,76 @@ func (n *Node) open() error {
 	if err != nil {
 		return err
 	}
-	n.worker, err = worker.New(worker.Options{
-		Config: c, Node: o.Name, Version: o.Version, Started: n.started, Hooks: n.chain, History: durable, Recorder: n.recorder, Durability: n.recorder,
-		Metrics: n.metrics, Registry: n.registry, Pages: pages, Wrap: wrap, Log: n.log,
-	})
-	if err != nil || o.Bus == nil || o.Bus.Alone() {
+	w := worker.Options{
+		Config: c, Node: o.Name, Number: uint16(o.Index), UID: o.UID.String(), Version: o.Version, Started: n.started, Hooks: n.chain, //nolint:gosec // At most 256.
+		History: durable, Recorder: n.recorder, Durability: n.recorder, Metrics: n.metrics, Registry: n.registry, Pages: pages, Wrap: wrap, Log: n.log,
+	}
+	members := cluster.Options{Self: n.self, Log: n.log, Metrics: n.metrics}
+	calls := cluster.CallsOptions{Log: n.log, Metrics: n.metrics}
+	if !o.Bus.Alone() {
+		w.Bus, members.Bus, calls.Bus = o.Bus, o.Bus, o.Bus
+		if w.Relay, err = n.openRelay(); err != nil {
+			return err
+		}
+		w.Shared, w.Delivered = true, n.delivered
+	}
+	if o.Kind == cluster.Worker {
+		w.Drain = c.Agent.DrainWindow
+	}
+	if n.worker, err = worker.New(w); err != nil {
 		return err
 	}
-	n.members = cluster.New(cluster.Options{Bus: o.Bus, Self: n.self, Log: n.log, Metrics: n.metrics})
+	n.vitals = cluster.NewVitals(n.worker.Server(), n.metrics)
+	n.members = cluster.New(members)
+	calls.Members, calls.Local = n.members, n.worker.Server()
+	n.calls = cluster.NewCalls(calls)
+	n.services.Serve(server{n.calls})
+	if !o.Bus.Alone() {
+		n.worker.Join(n.calls.Gather(), n.calls.Elsewhere())
+	}
 	return nil
+}
+
+// openRelay opens the way to and from the hubs of the other nodes.
+func (n *Node) openRelay() (*relay.Relay, error) {
+	about := relay.Options{Bus: n.options.Bus, Metrics: n.metrics, Log: n.log}
+	if n.history != nil {
+		about.Histories = n.history
+	}
+	r := relay.New(about)
+	return r, r.Open()
+}
+
+// delivered counts deliveries of publications from elsewhere for the audit.
+func (n *Node) delivered(pub *core.Publication, deliveries int) {
+	n.recorder.Delivered(pub.ID, channel.NamespaceOf(pub.Channel), pub.Channel, deliveries, 0)
 }
 
 // self describes this process to the others.
 func (n *Node) self() cluster.Member {
-	return cluster.Member{
-		UID: n.options.UID.String(), Name: n.options.Name, Kind: n.options.Kind, Agent: n.options.Agent(), Version: n.options.Version,
-		PID: os.Getpid(), Started: n.started, State: n.state.Load().(cluster.State), Numbers: n.current(), //nolint:forcetypeassert // Nothing else is stored.
+	m := cluster.Member{
+		UID: n.options.UID.String(), Name: n.options.Name, Kind: n.options.Kind, Index: n.options.Index, Version: n.options.Version,
+		PID: os.Getpid(), Started: n.started, State: n.state.Load().(cluster.State), //nolint:forcetypeassert // Nothing else is stored.
 	}
+	if s := n.standing.Load(); s != nil {
+		m.Agent, m.Outdated = s.Agent, s.Outdated
+	}
+	if n.vitals != nil {
+		m.Numbers = n.vitals.Numbers()
+	}
+	return m
+}
+
+// Stand says how this worker stands to its agent.
+func (n *Node) Stand(s Standing) {
+	n.standing.Store(&s)
+	n.members.Hello()
 }
 
 // become tells the others how far this process is in its life.
 func (n *Node) become(s cluster.State) {
 	n.state.Store(s)
-	if n.members != nil {
-		n.members.Hello()
-	}
+	n.members.Hello()
 }
 
 func (n *Node) onClose(f func() error) { n.closers = append(n.closers, f) }
@@ -177,18 +229,22 @@ func (n *Node) Run(ctx context.Context, clients net.Listener, beside ...func(con
 }
 
 // keepers are what clients need, and what therefore outlives them.
-func (n *Node) keepers() (all []func(context.Context) error) {
+func (n *Node) keepers() []func(context.Context) error {
+	all := []func(context.Context) error{
+		n.calls.Run, n.belong, func(ctx context.Context) error { n.services.Run(ctx); return nil },
+	}
 	if n.history != nil {
 		all = append(all, func(ctx context.Context) error { n.history.Run(ctx); return nil })
-	}
-	if n.members != nil {
-		all = append(all, n.belong)
 	}
 	return all
 }
 
 // belong takes part in the cluster until ctx ends.
 func (n *Node) belong(ctx context.Context) error {
+	if n.options.Bus.Alone() {
+		<-ctx.Done()
+		return nil
+	}
 	stop, err := n.options.Bus.Handle(metricsSubject(n.options.UID.String()), n.tellMetrics)
 	if err != nil {
 		return err
@@ -232,11 +288,14 @@ func (n *Node) act(action string, err error) {
 	n.recorder.Record(event)
 }
 
-// Server returns what the server itself can do to the sessions and channels of this node.
-func (n *Node) Server() *session.Server { return n.worker.Server() }
+// Calls returns what the server itself can do to all sessions and channels of the installation.
+func (n *Node) Calls() *cluster.Calls { return n.calls }
 
-// Members knows the processes on the bus; nil when this one is alone.
+// Members knows the processes of the installation.
 func (n *Node) Members() *cluster.Members { return n.members }
+
+// Sender returns what announces the sessions of this node.
+func (n *Node) Sender() *registry.Sender { return n.worker.Sender() }
 
 // Registerer takes more metrics.
 func (n *Node) Registerer() prometheus.Registerer { return n.registry }

@@ -37,7 +37,11 @@ type Options struct {
 	Version    string       // Of the program, for the server API.
 	Started    time.Time
 	Hooks      *hooks.Chain
-	History    history.Store // Of the namespaces whose history is durable; nil: all are kept in memory.
+	History    history.Store                               // Of the namespaces whose history is kept on the bus; nil: all are kept in memory.
+	Shared     bool                                        // There are other nodes: all histories are kept on the bus.
+	Relay      Relay                                       // To and from the other nodes; nil: there are none.
+	Delivered  func(pub *core.Publication, deliveries int) // Is told of fan-outs of publications from elsewhere; nil: nobody is.
+	Drain      time.Duration                               // Over which clients are told to reconnect, at the end; 0: a third of the time for the shutdown.
 	Recorder   session.Recorder
 	Durability session.Durability // nil: publications do not wait for their record.
 	Metrics    *metrics.Metrics
@@ -45,6 +49,12 @@ type Options struct {
 	Pages      http.Handler          // Answers what is no client endpoint; nil: 404.
 	Wrap       func(http.Handler) http.Handler
 	Log        *slog.Logger
+}
+
+// Relay is a hub.Relay that has to run. Implemented by core/relay.
+type Relay interface {
+	hub.Relay
+	Run(ctx context.Context, h *hub.Hub)
 }
 
 // Worker keeps client connections.
@@ -55,6 +65,8 @@ type Worker struct {
 	own      *session.Server
 	sender   *registry.Sender
 	history  *history.Memory
+	relay    Relay         // nil: there are no other nodes.
+	spread   time.Duration // See Options.Drain.
 	flushers *outbound.Flushers
 	sockets  *websocket.Handler
 	server   *http.Server
@@ -78,14 +90,18 @@ func New(o Options) (*Worker, error) {
 	var store history.Store = memory
 	if o.History != nil {
 		store = history.Route(func(name string) history.Store {
-			if ns, bad := namespaces.Resolve(name); bad == nil && ns.Durable {
+			if ns, bad := namespaces.Resolve(name); bad == nil && (ns.Durable || o.Shared && ns.HistorySize > 0) {
 				return o.History
 			}
 			return memory
 		})
 	}
-	members := hub.New(hub.Options{History: store, Flushers: flushers})
-	w := &Worker{config: c, log: o.Log, history: memory, flushers: flushers}
+	about := hub.Options{History: store, Flushers: flushers, Delivered: o.Delivered, Metrics: o.Metrics}
+	if o.Relay != nil {
+		about.Relay = o.Relay
+	}
+	members := hub.New(about)
+	w := &Worker{config: c, log: o.Log, history: memory, flushers: flushers, relay: o.Relay, spread: o.Drain}
 	w.node = &session.Node{
 		Name: o.Node, Epoch: uint64(o.Started.Unix()), Worker: o.Number,
 		Client: c.Client, Auth: c.Auth, Tokens: tokens, Namespaces: named(namespaces, o.Hooks), Notices: session.NewNotices(o.Hooks, o.Metrics, o.Log),
@@ -162,6 +178,9 @@ func (w *Worker) Run(ctx context.Context, listener net.Listener) error {
 	wg.Go(func() { w.node.Wheel.Run(background) })
 	wg.Go(func() { w.node.Notices.Run(background) })
 	wg.Go(func() { w.history.Run(background) })
+	if w.relay != nil {
+		wg.Go(func() { w.relay.Run(background, w.node.Hub) })
+	}
 	wg.Go(func() {
 		if err := w.sender.Run(background); err != nil {
 			w.log.Error("sessions are not announced to the other processes", "error", err)
@@ -190,7 +209,7 @@ func (w *Worker) Run(ctx context.Context, listener net.Listener) error {
 
 // drain ends everything clients see, within the configured time.
 func (w *Worker) drain() error {
-	deadline, cancel := context.WithTimeout(context.Background(), w.config.Shutdown.Timeout)
+	deadline, cancel := context.WithTimeout(context.Background(), w.spread+w.config.Shutdown.Timeout)
 	defer cancel()
 	w.sockets.Refuse()
 	stopped := make(chan error, 1)
@@ -215,12 +234,15 @@ func (w *Worker) drain() error {
 	return w.server.Close()
 }
 
-// disconnectAll tells all sessions to reconnect, spread over a part of the shutdown's time, so that thousands do not come back at
-// once.
+// disconnectAll tells all sessions to reconnect, evenly over the time for it, so that thousands do not come back at once.
 func (w *Worker) disconnectAll(deadline context.Context) {
-	const batch = 200
 	sessions, _ := w.node.Registry.Counts()
-	pause := min(w.config.Shutdown.Timeout/3/time.Duration(sessions/batch+1), 100*time.Millisecond)
+	batch, pause := 200, min(w.config.Shutdown.Timeout/3/time.Duration(sessions/200+1), 100*time.Millisecond)
+	if w.spread > 0 {
+		const turns = 50
+		batch, pause = sessions/turns+1, w.spread/turns
+		pause = min(pause, 100*time.Millisecond*time.Duration(batch)) // A few need no long time.
+	}
 	n := 0
 	for s := range w.node.Registry.All() {
 		s.Disconnect(core.DisconnectShutdown)

@@ -1,0 +1,52 @@
+package node
+
+import (
+	"context"
+	"path/filepath"
+
+	"github.com/zenconn/server/core"
+	"github.com/zenconn/server/core/cluster"
+	"github.com/zenconn/server/core/kv"
+	"github.com/zenconn/server/core/session"
+	"github.com/zenconn/server/hooks"
+	"github.com/zenconn/server/hooks/host"
+	"github.com/zenconn/server/plugins"
+)
+
+// openPlugins loads the plugins and makes the chain in which they are asked.
+func (n *Node) openPlugins(ctx context.Context) error {
+	o := n.options
+	store := kv.New(kv.Options{Bus: o.Bus, Log: n.log})
+	if err := store.Open(ctx); err != nil {
+		return err
+	}
+	n.services = host.New(host.Options{KV: store})
+	links, err := plugins.Links(o.Plugins, plugins.Options{
+		Cache: filepath.Join(o.Config.Data, "compiled"), Services: n.services, Log: n.log,
+	})
+	if err != nil {
+		return err
+	}
+	n.chain = hooks.NewChain(links, &observer{node: o.Name, recorder: n.recorder, metrics: n.metrics, log: n.log})
+	n.onClose(n.chain.Close)
+	return nil
+}
+
+// server is what plugins do to the whole installation. Implements host.Server.
+type server struct{ calls *cluster.Calls }
+
+// Publish implements host.Server.
+func (s server) Publish(ctx context.Context, _, channel string, data []byte, tags map[string]string) error {
+	_, err := s.calls.Publish(ctx, session.Outgoing{Channel: channel, Data: data, Tags: tags})
+	return err
+}
+
+// Unsubscribe implements host.Server.
+func (s server) Unsubscribe(ctx context.Context, _, user, client, channel string) error {
+	return s.calls.Unsubscribe(ctx, session.Target{User: user, Client: client}, channel)
+}
+
+// Disconnect implements host.Server.
+func (s server) Disconnect(ctx context.Context, _, user, client string, d core.Disconnect) error {
+	return s.calls.Disconnect(ctx, session.Target{User: user, Client: client}, d)
+}
