@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 	if text := os.Getenv(agentVariable); text != "" {
 		if err := beAgent(text); err != nil {
 			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
+			os.Exit(1) //nolint:forbidigo // This is the main function of an agent's process.
 		}
 		return
 	}

@@ -63,7 +63,7 @@ func (l *link) reason() string {
 
 func pause(attempts int) time.Duration {
 	d := min(reconnectFirst<<min(attempts, 10), reconnectMost)
-	return d/2 + rand.N(d/2)
+	return d/2 + rand.N(d/2) //nolint:gosec // Nobody gains by guessing it.
 }
 
 // tolerate opens the main connection; it goes on trying in the background when nobody answers.

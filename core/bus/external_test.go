@@ -106,7 +106,8 @@ func TestExternalComesAndGoes(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer stop()
-	defer b.OnReconnect(func() { returns <- struct{}{} })()
+	deaf := b.OnReconnect(func() { returns <- struct{}{} })
+	defer deaf()
 	extra, err := b.Connect("extra")
 	if err != nil {
 		t.Fatal(err)
@@ -137,7 +138,8 @@ func TestOnReconnectStop(t *testing.T) {
 	var calls atomic.Int32
 	stop := b.OnReconnect(func() { calls.Add(1) })
 	other := make(chan struct{}, 10)
-	defer b.OnReconnect(func() { other <- struct{}{} })()
+	deaf := b.OnReconnect(func() { other <- struct{}{} })
+	defer deaf()
 	stop()
 	stop()
 	defer stopServer(runServer(t, addr, nil))

@@ -160,7 +160,7 @@ func TestHandleQueue(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer stop()
+		t.Cleanup(stop)
 	}
 	const jobs = 100
 	for range jobs {
