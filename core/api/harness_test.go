@@ -19,7 +19,9 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/zenconn/server/audit"
+	"github.com/zenconn/server/core"
 	"github.com/zenconn/server/core/api"
+	"github.com/zenconn/server/core/cluster"
 	"github.com/zenconn/server/core/config"
 	"github.com/zenconn/server/core/metrics"
 	"github.com/zenconn/server/core/worker"
@@ -58,7 +60,7 @@ func all[E audit.Event](r *recorded) (found []E) {
 	return found
 }
 
-// running is a worker and its API, each on a free port of this machine.
+// running is a worker and its API, each on a free port of this machine. It is a cluster of one.
 type running struct {
 	t        *testing.T
 	clients  string // host:port
@@ -101,8 +103,17 @@ func start(t *testing.T, c *config.Config, links ...hooks.Link) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
+	vitals, self := cluster.NewVitals(w.Server(), counters), cluster.Member{
+		UID: core.NewID().String(), Name: "test", Kind: cluster.Agent, Version: "v0", State: cluster.Ready, Started: time.Now(),
+	}
+	members := cluster.New(cluster.Options{Log: log, Metrics: counters, Self: func() cluster.Member {
+		m := self
+		m.Numbers = vitals.Numbers()
+		return m
+	}})
+	calls := cluster.NewCalls(cluster.CallsOptions{Members: members, Local: w.Server(), Log: log, Metrics: counters})
 	commands := api.NewCommands(api.Options{
-		Key: c.API.Key, Insecure: c.API.Insecure, RequestSize: int(c.API.RequestSize), Node: "test", Cluster: w.Server(), Fleet: r.fleet, Audit: r.aside,
+		Key: c.API.Key, Insecure: c.API.Insecure, RequestSize: int(c.API.RequestSize), Node: "test", Cluster: calls, Fleet: r.fleet, Audit: r.aside,
 		Recorder: r.audit, Metrics: counters, Log: log,
 	})
 	clients, operators := listen(t), listen(t)

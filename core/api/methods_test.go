@@ -100,6 +100,9 @@ func TestAnswers(t *testing.T) {
 		{"user_status", `{}`, "user, or users"},
 		{"sessions", `{"channel":"room","user":"alice"}`, `"user":"alice","node":"test","transport":"websocket","protocol":"json","remote_addr":"127.0.0.1"`},
 		{"sessions", `{"channel":"empty"}`, `{"result":{"sessions":[]}}`},
+		{"sessions", `{"node":"test","transport":"websocket","user":"alice"}`, `"user":"alice","node":"test","transport":"websocket"`},
+		{"sessions", `{"node":"other"}`, `{"result":{"sessions":[]}}`},
+		{"sessions", `{"transport":"tcp"}`, `{"result":{"sessions":[]}}`},
 		{"sessions", `{"channel":"nowhere:a"}`, `"code":102,`},
 		{"sessions", `{"limit":-1}`, `"code":107,`},
 	} {

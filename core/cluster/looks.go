@@ -68,8 +68,12 @@ func (c *Calls) Channels(ctx context.Context, pattern string) (map[string]int, e
 	return all, err
 }
 
-// Nodes describes all members, by what they said in their last hello.
-func (c *Calls) Nodes(context.Context) ([]session.NodeInfo, error) {
+// Nodes describes all members: this process as it is, the others by their last hello.
+func (c *Calls) Nodes(ctx context.Context) ([]session.NodeInfo, error) {
+	mine, err := c.local.Nodes(ctx)
+	if err != nil {
+		return nil, err
+	}
 	list := c.members.List()
 	names := make(map[string]string, len(list))
 	for _, m := range list {
@@ -77,11 +81,14 @@ func (c *Calls) Nodes(context.Context) ([]session.NodeInfo, error) {
 	}
 	infos := make([]session.NodeInfo, len(list))
 	for i, m := range list {
-		infos[i] = session.NodeInfo{
-			Name: m.Name, UID: m.UID, Version: m.Version, Uptime: max(time.Since(m.Started)+m.Skew, 0), Sessions: m.Sessions, Users: m.Users,
-			Channels: m.Channels, Subscriptions: m.Subscriptions, Kind: string(m.Kind), Agent: names[m.Agent], State: string(m.State),
-			MessagesIn: m.MessagesIn, MessagesOut: m.MessagesOut, Memory: m.Memory, Problem: m.Problem,
+		infos[i] = session.NodeInfo{Sessions: m.Sessions, Users: m.Users, Channels: m.Channels, Subscriptions: m.Subscriptions}
+		if m.Self {
+			infos[i] = mine[0]
 		}
+		n := &infos[i]
+		n.Name, n.UID, n.Version, n.Uptime = m.Name, m.UID, m.Version, max(time.Since(m.Started)+m.Skew, 0)
+		n.Kind, n.Agent, n.State, n.Problem = string(m.Kind), names[m.Agent], string(m.State), m.Problem
+		n.MessagesIn, n.MessagesOut, n.Memory = m.MessagesIn, m.MessagesOut, m.Memory
 	}
 	return infos, nil
 }
