@@ -119,3 +119,69 @@ func BenchmarkOpen(b *testing.B) {
 		bus.Close()
 	}
 }
+
+// BenchmarkDurable is how long publishers wait for their record, so many of them at the same time, and how many records that makes.
+func BenchmarkDurable(b *testing.B) {
+	for _, publishers := range []int{1, 16, 256} {
+		b.Run(fmt.Sprintf("publishers=%d", publishers), func(b *testing.B) {
+			bus := alone(b, b.TempDir())
+			runDrain(b, spool.Options{Bus: bus, Sink: nowhere{}, Size: 4 << 30})
+			r := audit.New(openWriter(b, bus), audit.Options{Node: "node", Durable: true, Block: true})
+			ctx, cancel := context.WithCancel(b.Context())
+			var recording, publishing sync.WaitGroup
+			recording.Go(func() { r.Run(ctx) })
+			m := audittest.Messages(0, 1)[0]
+			b.ReportAllocs()
+			for i := range publishers {
+				publishing.Go(func() {
+					for range b.N/publishers + min(1, max(b.N%publishers-i, 0)) {
+						if err := r.RecordDurable(b.Context(), m); err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				})
+			}
+			publishing.Wait()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)*float64(publishers), "µs/wait")
+			cancel()
+			recording.Wait()
+		})
+	}
+}
+
+// BenchmarkWay compares the way through the spool with the direct one, for a process that is alone.
+func BenchmarkWay(b *testing.B) {
+	const all = 200_000
+	for _, spooled := range []bool{false, true} {
+		b.Run(fmt.Sprintf("spool=%v", spooled), func(b *testing.B) {
+			for b.Loop() {
+				if b.N > 1 {
+					b.Fatal("run it with -benchtime 1x")
+				}
+				store := openSQLite(b, filepath.Join(b.TempDir(), "audit.db"))
+				to, drain := audit.Writer(store), func() {}
+				if spooled {
+					bus := alone(b, b.TempDir())
+					drain = runDrain(b, spool.Options{Bus: bus, Sink: store, Size: 4 << 30, DrainTimeout: time.Minute}).stop
+					to = openWriter(b, bus)
+				}
+				r := audit.New(to, audit.Options{Node: "node", Queue: 1 << 20, QueueBytes: 1 << 40, DrainTimeout: time.Minute})
+				ctx, cancel := context.WithCancel(b.Context())
+				var recording sync.WaitGroup
+				recording.Go(func() { r.Run(ctx) })
+				for _, m := range audittest.Messages(0, all) {
+					r.Record(m)
+				}
+				cancel()
+				recording.Wait()
+				drain()
+				if got, want := counts(b, store), fmt.Sprintf("[%d,%d]", all, all); got != want {
+					b.Fatal(got)
+				}
+			}
+			perEvent(b, all)
+		})
+	}
+}

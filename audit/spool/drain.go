@@ -100,7 +100,11 @@ func (d *Drain) ensure(ctx context.Context) error {
 	for i, c := range d.names.streams(d.options.Bus, d.options.Size) {
 		stream, err := d.js.CreateOrUpdateStream(ctx, c)
 		if err != nil {
-			return fmt.Errorf("the audit spool: %w", err)
+			var there error
+			if stream, there = d.js.Stream(ctx, c.Name); there != nil {
+				return fmt.Errorf("the audit spool: %w", err)
+			}
+			d.options.Log.Warn("the audit spool is used as it is, since it cannot be fitted to the configuration", "stream", c.Name, "error", err)
 		}
 		if i == 0 {
 			d.stream = stream
@@ -171,6 +175,7 @@ func (d *Drain) elect(ctx, life context.Context) (bool, error) {
 		if revision != seen || since.IsZero() {
 			seen, since = revision, time.Now()
 		}
+		d.stats.well()
 		free := r.Leader == "" || r.Leader == d.id || d.options.Bus.Alone() || time.Since(since) >= leaseTime
 		if free {
 			err := d.ledger.change(life, func(r *record) { r.Leader = d.id })
@@ -252,6 +257,7 @@ func (d *Drain) drain(ctx, leading context.Context) error {
 		if _, err := d.advance(leading, ctx, in, d.options.Linger); err != nil {
 			return err
 		}
+		d.stats.well()
 	}
 	info, err := d.stream.Info(leading)
 	if err != nil {

@@ -37,8 +37,12 @@ const (
 	asideShare   = 8 // The second stream takes one part in so many of the spool's size.
 )
 
-// duplicateWindow is how long JetStream itself knows what it has. The drain knows it for ever.
-const duplicateWindow = 2 * time.Minute
+// How long JetStream itself knows what it has. That costs memory for every message, and the drain knows it anyway; in the second stream,
+// where little comes, nobody else does.
+const (
+	duplicateWindow = 10 * time.Second
+	asideWindow     = 24 * time.Hour
+)
 
 // sizeOn returns how large the spool on a bus is, given what was configured.
 func sizeOn(b *bus.Bus, configured int64) int64 {
@@ -61,7 +65,7 @@ func (n names) streams(b *bus.Bus, size int64) []natsjs.StreamConfig {
 	aside := spool
 	aside.Name, aside.Subjects, aside.MaxBytes = n.aside, []string{n.asideTo}, max(size/asideShare, leastSize)
 	aside.Description = "ZenConn: audit events that could not be stored"
-	aside.Duplicates = 24 * time.Hour
+	aside.Duplicates = asideWindow
 	return []natsjs.StreamConfig{spool, aside}
 }
 

@@ -84,6 +84,10 @@ func (r *reader) read(ctx, enough context.Context, within time.Duration) (*messa
 				return nil, ctx.Err()
 			}
 			r.close(ctx)
+			if !r.fresh { // The bus removes consumers that were idle while the store was down, and loses them when it starts again.
+				r.fresh = true
+				continue
+			}
 			return nil, fmt.Errorf("reading the audit spool: %w", err)
 		}
 		meta, err := m.Metadata()

@@ -34,10 +34,11 @@ type mark struct {
 	At    int64  `json:"at"` // Unix seconds at which its last message came to the stream.
 }
 
-// A life that was silent for so long has ended: what it repeats is counted again. There are at most maxLives.
+// A life that was silent for so long has ended: if it should come back, what it repeats is stored again. There are at most maxLives, about
+// a hundred bytes each in a record that is written several times a second.
 const (
-	lifeTime = 7 * 24 * time.Hour
-	maxLives = 10_000
+	lifeTime = 24 * time.Hour
+	maxLives = 2_000
 )
 
 // remember notes that a message is stored.

@@ -49,6 +49,13 @@ func (s *stats) wrote(b *audit.Batch, err error) {
 	s.failure, s.success = nil, time.Now()
 }
 
+// well notes that the drain works, or has nothing to do.
+func (s *stats) well() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failure = nil
+}
+
 // trouble notes a failure. It reports whether the log should hear of it.
 func (s *stats) trouble(err error) bool {
 	s.mu.Lock()
