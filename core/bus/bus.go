@@ -41,6 +41,7 @@ type Bus struct {
 	main     *nats.Conn
 	link     link // The state of main.
 
+	terms atomic.Pointer[Terms]  // By Agree; nil: its own.
 	unfit atomic.Pointer[string] // What is wrong with an external server that answers; nil: nothing.
 
 	mu      sync.Mutex // Guards all below.
@@ -137,22 +138,6 @@ func (b *Bus) Connected() bool { return b.link.up.Load() }
 
 // Prefix returns the first token of every subject and the beginning of every stream's name.
 func (b *Bus) Prefix() string { return b.options.Config.Prefix }
-
-// Replicas returns how many copies a stream has.
-func (b *Bus) Replicas() int {
-	if b.embedded != nil && !b.embedded.clustered() {
-		return 1
-	}
-	return b.options.Config.Replicas
-}
-
-// Disk returns how many bytes all streams together should take at most; 0: the external server's owner decides.
-func (b *Bus) Disk() int64 {
-	if b.embedded != nil {
-		return b.embedded.budget
-	}
-	return 0
-}
 
 // Alone says that no other process can be on the bus.
 func (b *Bus) Alone() bool {

@@ -11,7 +11,7 @@ import (
 
 // Whatever an agent answers, it is refused, or it names a worker and things that can be fetched.
 func FuzzAnswer(f *testing.F) {
-	f.Add([]byte(`{"protocol":1,"version":"1","agent":"u","node":"n","name":"n-1","index":1,"description":"`+hashOf(nil)+`","size":5}`), 1)
+	f.Add([]byte(`{"protocol":1,"version":"1","agent":"u","node":"n","name":"n-1","index":1,"description":"`+hashOf(nil)+`","size":5,"replicas":1}`), 1)
 	f.Add([]byte(`{"protocol":1,"refused":"no","later":true}`), 0)
 	f.Add([]byte(`{"protocol":2}`), 0)
 	f.Add([]byte(`null`), 0)

@@ -93,6 +93,8 @@ func (h *Host) join(_ context.Context, body []byte) ([]byte, error) {
 	}
 	a := h.decide(r)
 	a.Protocol, a.Version, a.Agent, a.Node = Protocol, h.options.Version, h.options.UID, h.options.Name
+	terms := h.options.Bus.Terms()
+	a.Replicas, a.Disk = terms.Replicas, terms.Disk
 	worker := slog.Group("worker", "name", a.Name, "index", r.Index, "host", r.Host, "pid", r.PID, "uid", r.UID, "version", r.Version)
 	switch {
 	case a.Refused != "" && !a.Later:

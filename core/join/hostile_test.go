@@ -97,7 +97,7 @@ func TestAgentsThatAreNotRight(t *testing.T) {
 	type answers struct{ join, bundle string }
 	const hash = "0000000000000000000000000000000000000000000000000000000000000000"
 	right := func(description, size string) string {
-		return `{"protocol": 1, "version": "1", "agent": "bad-uid", "node": "node", "name": "far", "description": "` + description + `", "size": ` + size + `}`
+		return `{"protocol": 1, "version": "1", "agent": "bad-uid", "node": "node", "name": "far", "description": "` + description + `", "replicas": 1, "size": ` + size + `}`
 	}
 	described := func(text string) (string, string) { return right(hashOf(text), fmt.Sprint(len(text))), text }
 	plugin := func(text string) answers {
@@ -118,6 +118,7 @@ func TestAgentsThatAreNotRight(t *testing.T) {
 		"another protocol":      {answers{join: `{"protocol": 2, "version": "9"}`}, true, "the agent is zenconn 9 (protocol 2) and the worker is zenconn 1.2.3 (protocol 1)"},
 		"a path for a hash":     {answers{join: right("../../../../etc/passwd", "5")}, false, "it does not say what to fetch"},
 		"too large":             {answers{join: right(hash, "99999999999")}, false, "it does not say what to fetch"},
+		"no terms":              {answers{join: strings.Replace(right(hash, "5"), `"replicas": 1`, `"replicas": 0`, 1)}, false, "it does not say how the bus is used"},
 		"nothing to fetch":      {answers{join: right(hash, "5")}, false, "the agent no longer has it"},
 		"other bytes":           {answers{join: right(hash, "5"), bundle: "12345"}, false, "what came is not what its hash promises"},
 		"more bytes":            {answers{join: right(hash, "5"), bundle: "123456"}, false, "what came is not what its hash promises"},

@@ -64,7 +64,7 @@ type RefusedError string
 
 func (e RefusedError) Error() string { return string(e) }
 
-// Join asks an agent what this process has to do. While there is none, or the bus is not there, it goes on trying until ctx ends. Its
+// Join asks an agent what this process has to do, and has the bus hold to the agent's terms. While there is none, or the bus is not there, it goes on trying until ctx ends. Its
 // errors are a RefusedError, or that ctx has ended, or that the agent that started this process is gone.
 func Join(ctx context.Context, o Options) (*Joined, error) {
 	wait, lonely, most := retryFirst, time.Time{}, cmp.Or(o.Patience, patience)
@@ -138,6 +138,7 @@ func (o Options) attempt(ctx context.Context) (*Joined, error) {
 		j.Plugins = append(j.Plugins, p.bundle(source))
 	}
 	f.cache.sweep()
+	o.Bus.Agree(bus.Terms{Replicas: a.Replicas, Disk: a.Disk})
 	return j, nil
 }
 

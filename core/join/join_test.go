@@ -45,6 +45,9 @@ func TestJoin(t *testing.T) {
 			t.Errorf("%s has the plugins\n%+v, want\n%+v", test.name, j.Plugins, bundles)
 		}
 	}
+	if got, want := o.Bus.Terms(), in.bus.Terms(); got != want || want.Disk == 0 {
+		t.Errorf("the workers hold to %+v, the agent to %+v", got, want)
+	}
 	if far.Index != 0 || child.Index != 2 {
 		t.Errorf("the worker from elsewhere has index %d, the child %d", far.Index, child.Index)
 	}

@@ -66,6 +66,8 @@ type answer struct {
 	Index       int    `json:"index,omitempty"`
 	Description string `json:"description"` // Its hash.
 	Size        int64  `json:"size"`        // Of the description, in bytes.
+	Replicas    int    `json:"replicas"`    // The agent's terms of the bus.
+	Disk        int64  `json:"disk"`
 }
 
 // part asks for a piece of the bytes that have a hash. Its answer is the piece, as it is, or nothing if the agent has no such bytes.
@@ -152,6 +154,8 @@ func decodeAnswer(b []byte, index int) (answer, error) {
 		return a, malformed("it is for another worker")
 	case !validHash(a.Description) || a.Size <= 0 || a.Size > maxDescription:
 		return a, malformed("it does not say what to fetch")
+	case a.Replicas < 1 || a.Disk < 0:
+		return a, malformed("it does not say how the bus is used")
 	}
 	return a, nil
 }

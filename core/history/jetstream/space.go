@@ -173,7 +173,7 @@ func (sp *space) asUnavailable(err error) error {
 func (sp *space) streams(sizes []pastSize) []natsjs.StreamConfig {
 	disk := sp.disk
 	switch {
-	case sp.storage == natsjs.MemoryStorage && sp.bus.External():
+	case sp.storage == natsjs.MemoryStorage && sp.bus.Disk() == 0: // The bus is not ours.
 		disk = 0
 	case sp.storage == natsjs.MemoryStorage:
 		disk = memory / sp.spaces
