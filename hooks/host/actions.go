@@ -30,10 +30,9 @@ type action struct {
 
 // act does what waits until ctx ends.
 func (s *Services) act(ctx context.Context) {
-	for {
+	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
-			return
 		case next := <-s.actions:
 			next.carryOut(ctx, *s.server.Load())
 		}
@@ -41,7 +40,7 @@ func (s *Services) act(ctx context.Context) {
 }
 
 func (n action) carryOut(ctx context.Context, s Server) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), actionTimeout)
+	ctx, cancel := context.WithTimeout(ctx, actionTimeout)
 	defer cancel()
 	result := "ok"
 	if err := n.do(ctx, s); err != nil {

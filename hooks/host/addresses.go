@@ -61,6 +61,8 @@ func parseHost(text string) (hostName, error) {
 	name := hostName{name: canonicalHost(u.Hostname()), sub: sub, port: u.Port()}
 	_, notAddress := netip.ParseAddr(name.name)
 	switch port, err := strconv.ParseUint(name.port, 10, 16); {
+	case name.name == "":
+		return hostName{}, errors.New("want a host, such as example.com, *.example.com or example.com:8080")
 	case name.port != "" && (err != nil || port == 0), strings.HasSuffix(rest, ":"):
 		return hostName{}, errors.New("the port must be 1 to 65535")
 	case notAddress != nil && strings.Trim(name.name, "abcdefghijklmnopqrstuvwxyz0123456789-_.") != "":

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"strings"
 	"sync/atomic"
@@ -220,3 +221,6 @@ func TestLogIsLimited(t *testing.T) {
 		host.NewLog(nil, "p").Write(slog.LevelInfo, "nowhere")
 	})
 }
+
+// textLogger writes to out.
+func textLogger(out io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(out, nil)) }

@@ -94,10 +94,9 @@ type hashing struct {
 
 // hash works until ctx ends.
 func (s *Services) hash(ctx context.Context) {
-	for {
+	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
-			return
 		case h := <-s.hashing:
 			h.sum <- h.phc.of(h.password)
 		}

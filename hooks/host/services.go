@@ -67,8 +67,8 @@ func New(o Options) *Services {
 // Serve gives the server to the plugins, which are loaded before it can be there. Until then what they ask of it fails.
 func (s *Services) Serve(server Server) { s.server.Store(&server) }
 
-// Run hashes passwords and does to sessions what plugins want until ctx ends; without it, this fails. It returns when what had begun is
-// done. What was waiting then is dropped.
+// Run hashes passwords and does to sessions what plugins want until ctx ends; without it, this fails. What had begun is
+// then cut short, and what was waiting is dropped.
 func (s *Services) Run(ctx context.Context) {
 	s.running.Store(true)
 	defer s.running.Store(false)
