@@ -59,7 +59,7 @@ type Limits struct {
 	CommandBurst      int     `koanf:"command_burst" doc:"Commands a session may send at once before the rate counts."`
 	ErrorsBeforeClose int     `koanf:"errors_before_close" doc:"Refused commands (errors 107 and 111) in a row after which the session is closed with 3509 or 3013; 0: never."`
 	Channels          int     `koanf:"channels" doc:"Channels a session may be subscribed to."`
-	SessionsPerUser   int     `koanf:"sessions_per_user" doc:"Sessions one user may have; 0: no limit. Above it the newcomer is closed with 3504."`
+	SessionsPerUser   int     `koanf:"sessions_per_user" doc:"Sessions one user may have, on all nodes together; 0: no limit. Above it the newcomer is closed with 3504."`
 	ChannelLength     int     `koanf:"channel_length" doc:"Longest channel name, in bytes (1 to 255)."`
 	QueueSize         Size    `koanf:"queue_size" doc:"Bytes that may wait for a slow client."`
 	QueueMessages     int     `koanf:"queue_messages" doc:"Messages that may wait for a slow client."`
