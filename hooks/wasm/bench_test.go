@@ -4,13 +4,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/zenconn/server/hooks"
 	"github.com/zenconn/server/hooks/hooktest"
+	"github.com/zenconn/server/hooks/host"
 	"github.com/zenconn/server/hooks/wasm"
+	"github.com/zenconn/server/hooks/wasm/wasmtest"
 	"github.com/zenconn/server/internal/testenv"
 )
 
@@ -142,6 +145,51 @@ func BenchmarkLoad(b *testing.B) {
 					b.Fatal(err)
 				}
 				p.Close() //nolint:errcheck // Nothing is asserted about it here.
+			}
+		})
+	}
+}
+
+// BenchmarkFunctions is a call of a plugin that calls one function of the server and reads its result.
+func BenchmarkFunctions(b *testing.B) {
+	rights := host.Rights{KV: true, JWT: true, Keys: map[string]host.Key{"k": {Secret: strings.Repeat("s", 32)}}}
+	services := host.New(host.Options{})
+	p, err := host.NewPlugin(services, "test", rights, host.NewLog(nil, "test"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	do := func(name string, args ...string) string {
+		c := host.Call{Hook: hooks.OnRPC, Deadline: time.Now().Add(time.Minute)}
+		for i, a := range args {
+			c.Args[i].Text = a
+		}
+		if err := p.Call(host.Functions()[slices.IndexFunc(host.Functions(), func(f *host.Function) bool { return f.Name == name })], &c); err != nil {
+			b.Fatal(err)
+		}
+		return c.Results[0].Text
+	}
+	do("kv_set", "k", strings.Repeat("x", 100))
+	token := do("jwt_sign", `{"sub":"alice","exp":4000000000}`, "k")
+	for _, bb := range []struct {
+		name string
+		call func(m *abi) []byte
+	}{
+		{"kv_get", func(m *abi) []byte { return call(m.kvGet, 2000, 1) }},
+		{"jwt_verify", func(m *abi) []byte { return call(m.verify, 3000, len(token), 2000, 1) }},
+	} {
+		b.Run(bb.name, func(b *testing.B) {
+			m := newABI()
+			m.Data(2000, "k")
+			m.Data(3000, token)
+			m.Hook("on_publish", bb.call(m), wasmtest.Const(0), 0x48, 0x04, 0x40, 0x00, 0x0b, // Traps when it failed.
+				call(m.result, 0, 0, 1000), drop, wasmtest.Const(0))
+			p := load(b, m.Bytes(), wasm.Options{Name: "test", Services: services, Rights: rights})
+			e, ctx := hooktest.NewPublish(""), b.Context()
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := p.Publish(ctx, e); err != nil {
+					b.Fatal(err)
+				}
 			}
 		})
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/zenconn/server/hooks"
 	"github.com/zenconn/server/hooks/hooktest"
+	"github.com/zenconn/server/hooks/host"
 	"github.com/zenconn/server/hooks/wasm"
 	"github.com/zenconn/server/hooks/wasm/wasmtest"
 )
@@ -26,7 +27,9 @@ const (
 // abi is a module with the functions of hook_v1 imported, and a memory.
 type abi struct {
 	wasmtest.Module
-	get, set, reject, log, now int
+	get, set, reject, log, now                          int
+	result, kvSet, kvGet, random, wait, publish, verify int
+	imports                                             int // How many functions are imported, which is the number of the first that is not.
 }
 
 func newABI() *abi {
@@ -37,6 +40,14 @@ func newABI() *abi {
 	m.reject = m.Import("hook_v1", "reject", three, nil)
 	m.log = m.Import("hook_v1", "log", three, nil)
 	m.now = m.Import("hook_v1", "now_ms", nil, wasmtest.Values(i64))
+	m.result = m.Import("hook_v1", "result", three, one)
+	m.kvSet = m.Import("hook_v1", "kv_set", wasmtest.Values(i32, i32, i32, i32, i64), one)
+	m.kvGet = m.Import("hook_v1", "kv_get", wasmtest.Values(i32, i32), one)
+	m.random = m.Import("hook_v1", "random_bytes", wasmtest.Values(i64), one)
+	m.wait = m.Import("hook_v1", "http_request", wasmtest.Values(i32, i32, i32, i32, i32, i32, i32, i32), one)
+	m.publish = m.Import("hook_v1", "server_publish", wasmtest.Values(i32, i32, i32, i32, i32, i32), one)
+	m.verify = m.Import("hook_v1", "jwt_verify", wasmtest.Values(i32, i32, i32, i32), one)
+	m.imports = m.verify + 1
 	m.Memory(1, -1)
 	return m
 }
@@ -74,11 +85,11 @@ func TestHostile(t *testing.T) {
 			return wasmtest.Call(f)
 		}},
 		{"deep recursion", "call each other too deep", func(m *abi) []byte {
-			f := 5 // The function itself.
+			f := m.imports // The function itself.
 			return wasmtest.Call(m.Function(nil, nil, nil, wasmtest.Call(f), wasmtest.Call(f)))
 		}},
 		{"deep recursion with values on the stack", "call each other too deep\nstack overflow", func(m *abi) []byte {
-			f, body := 5, []byte{}
+			f, body := m.imports, []byte{}
 			for i := range 500 {
 				body = append(body, wasmtest.Code(wasmtest.Get(0), wasmtest.Const(i), 0x6a, 0x67)...)
 			}
@@ -116,13 +127,41 @@ func TestHostile(t *testing.T) {
 		{"rejecting with a negative length", "not within its memory", func(m *abi) []byte { return call(m.reject, 1, 0, -1) }},
 		{"logging from beyond memory", "not within its memory", func(m *abi) []byte { return call(m.log, 1, -1, 1) }},
 		{"logging at no level", "log level 7", func(m *abi) []byte { return call(m.log, 7, 0, 1) }},
+		{"flood of reads of the store", deadline, func(m *abi) []byte { return forEver(call(m.kvGet, 0, 10), drop) }},
+		{"flood of writes to the store", deadline, func(m *abi) []byte {
+			return forEver(wasmtest.Const(0), wasmtest.Const(10), wasmtest.Const(0), wasmtest.Const(60000), wasmtest.Const64(0),
+				wasmtest.Call(m.kvSet), drop)
+		}},
+		{"flood of long arguments", deadline, func(m *abi) []byte {
+			return wasmtest.Code(wasmtest.Const(200), 0x40, 0, drop, forEver(call(m.kvGet, 0, 200<<16), drop))
+		}},
+		{"flood of random bytes", deadline, func(m *abi) []byte { return forEver(wasmtest.Const64(1024), wasmtest.Call(m.random), drop) }},
+		{"flood of results", deadline, func(m *abi) []byte {
+			return wasmtest.Code(wasmtest.Const64(1024), wasmtest.Call(m.random), drop, forEver(call(m.result, 0, 0, 1024), drop))
+		}},
+		{"flood of results that are not there", deadline, func(m *abi) []byte { return forEver(call(m.result, 7, 0, 10), drop) }},
+		{"flood of failures", deadline, func(m *abi) []byte { return forEver(wasmtest.Const64(-1), wasmtest.Call(m.random), drop) }},
+		{"requests to a server that is not allowed", deadline, func(m *abi) []byte {
+			m.Data(2000, "GEThttp://192.0.2.1/")
+			return forEver(call(m.wait, 2000, 3, 2003, 17, 0, 0, 0, 0), drop)
+		}},
+		{"publishing without the right", "used server_publish without allow.publish", func(m *abi) []byte {
+			return wasmtest.Code(call(m.publish, 0, 1, 0, 1, 0, 0), drop)
+		}},
+		{"a key beyond memory", "not within its memory", func(m *abi) []byte { return wasmtest.Code(call(m.kvGet, 65530, 100), drop) }},
+		{"a key of a negative length", "handed over 4294967295 bytes at 10", func(m *abi) []byte { return wasmtest.Code(call(m.kvGet, 10, -1), drop) }},
+		{"a result to beyond memory", "not within its memory", func(m *abi) []byte {
+			return wasmtest.Code(wasmtest.Const64(1024), wasmtest.Call(m.random), drop, call(m.result, 0, 65000, 1024), drop)
+		}},
 		{"rejecting and allowing", "called reject and returned 0", func(m *abi) []byte { return call(m.reject, 1, 0, 0) }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m := newABI()
 			m.Hook("on_subscribe", tt.make(m), wasmtest.Const(0))
 			m.Hook("on_publish", wasmtest.Const(0))
-			p := load(t, m.Bytes(), wasm.Options{Instances: 2})
+			p := load(t, m.Bytes(), wasm.Options{
+				Instances: 2, Services: host.New(host.Options{}), Rights: host.Rights{KV: true, HTTP: []string{"example.com"}},
+			})
 			limit := 50 * time.Millisecond
 			if tt.want != deadline {
 				limit = tooSlow // It must end by itself, and for another reason.
@@ -166,6 +205,34 @@ func TestLengthOnly(t *testing.T) {
 	p := load(t, m.Bytes(), wasm.Options{})
 	if a, err := p.Publish(t.Context(), hooktest.NewPublish("hello")); err != nil || a.Verdict != hooks.Allow {
 		t.Errorf("%+v, %v", a, err)
+	}
+}
+
+// Results are there until the next call of a function, and no longer than the call of the hook.
+func TestResults(t *testing.T) {
+	m := newABI()
+	equals := func(want int) []byte { // Traps unless it is what lies on the stack.
+		return wasmtest.Code(wasmtest.Const(want), 0x47, 0x04, 0x40, 0x00, 0x0b)
+	}
+	m.Hook("on_publish",
+		call(m.result, 0, 0, 10), equals(-2), // There was no call.
+		wasmtest.Const(0), wasmtest.Const(0), 0x36, 0, 0,
+		wasmtest.Const64(5), wasmtest.Call(m.random), equals(5),
+		call(m.result, 0, 0, 4), equals(5), // Too long: nothing is written.
+		wasmtest.Const(0), 0x28, 0, 0, equals(0),
+		call(m.result, 0, 0, 5), equals(5),
+		call(m.result, 1, 0, 5), equals(-2),
+		call(m.result, -1, 0, 5), equals(-2),
+		call(m.kvGet, 100, 1), equals(-1),
+		call(m.result, 0, 0, 5), equals(-2),
+		call(m.kvGet, 0, 0), equals(-2),
+		call(m.result, 0, 100, 1000), wasmtest.Const(40), 0x4a, equals(1), // A sentence.
+		wasmtest.Const(0))
+	p := load(t, m.Bytes(), wasm.Options{Services: host.New(host.Options{}), Rights: host.Rights{KV: true}})
+	for range 2 { // By the same instance.
+		if a, err := p.Publish(t.Context(), hooktest.NewPublish("")); err != nil || a.Verdict != hooks.Allow {
+			t.Errorf("%+v, %v", a, err)
+		}
 	}
 }
 
