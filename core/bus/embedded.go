@@ -140,6 +140,7 @@ func (e *embedded) launch(ctx context.Context) (*server.Server, error) {
 		e.mu.Lock()
 		e.last = addr
 		e.mu.Unlock()
+		e.keepPort(addr)
 	}
 	return s, nil
 }

@@ -42,7 +42,7 @@ func (e *embedded) serve(o *server.Options) (err error) {
 	if c.Listen == "" {
 		return nil
 	}
-	if o.Host, o.Port, err = e.address("bus.listen", c.Listen, e.last); err != nil {
+	if o.Host, o.Port, err = e.address("bus.listen", c.Listen, true); err != nil {
 		return err
 	}
 	if e.cert != nil {
@@ -63,7 +63,7 @@ func (e *embedded) cluster(o *server.Options) (err error) {
 	if c.Name == "" {
 		o.Cluster.Name = e.options.Config.Prefix
 	}
-	if o.Cluster.Host, o.Cluster.Port, err = e.address("bus.cluster.listen", c.Listen, nil); err != nil {
+	if o.Cluster.Host, o.Cluster.Port, err = e.address("bus.cluster.listen", c.Listen, false); err != nil {
 		return err
 	}
 	for peer := range strings.SplitSeq(c.Peers, ",") {
@@ -83,9 +83,9 @@ func (e *embedded) cluster(o *server.Options) (err error) {
 	return nil
 }
 
-// address reads where to listen, and finds out whether that is possible, which the server itself would tell only the log. last is
-// where the server before this one listened, so that those who were connected find this one.
-func (e *embedded) address(key, text string, last *net.TCPAddr) (host string, port int, err error) {
+// address reads where to listen, and finds out whether that is possible, which the server itself would tell only the log. A free port
+// is the one it was before, so that those who were connected find this server.
+func (e *embedded) address(key, text string, same bool) (host string, port int, err error) {
 	host, digits, err := net.SplitHostPort(text)
 	if err != nil {
 		return "", 0, fmt.Errorf("%s: %w", key, err)
@@ -97,10 +97,13 @@ func (e *embedded) address(key, text string, last *net.TCPAddr) (host string, po
 		host = "0.0.0.0"
 	}
 	if port == 0 {
-		if last == nil {
-			return host, server.RANDOM_PORT, nil
+		if same {
+			port = e.lastPort(host)
 		}
-		port = last.Port
+		if port == 0 {
+			port = server.RANDOM_PORT
+		}
+		return host, port, nil
 	}
 	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", net.JoinHostPort(host, strconv.Itoa(port)))
 	if err != nil {

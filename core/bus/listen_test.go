@@ -228,3 +228,29 @@ func TestRenewedCertificate(t *testing.T) {
 		t.Error("another certificate is shown")
 	}
 }
+
+// Workers outlive an agent that is killed, and must find the next one.
+func TestFreePortStaysTheSame(t *testing.T) {
+	dir, c := t.TempDir(), defaults()
+	c.Listen = "127.0.0.1:0"
+	first := open(t, dir, c)
+	addr := first.Addr()
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	second := open(t, dir, c)
+	if second.Addr() != addr {
+		t.Errorf("the bus was at %s and is at %s", addr, second.Addr())
+	}
+	if err := second.Close(); err != nil {
+		t.Fatal(err)
+	}
+	taken, err := net.Listen("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	if third := open(t, dir, c); third.Addr() == addr || third.Addr() == "" {
+		t.Errorf("somebody else is at %s, and the bus at %q", addr, third.Addr())
+	}
+}
