@@ -65,6 +65,7 @@ func Start(t testing.TB, o Options) *Server {
 	}
 	t.Cleanup(func() {
 		s.mustStop()
+		s.leaveNobody()
 		if t.Failed() {
 			t.Logf("log of the server at %s:\n%s", s.client, s.Log())
 		}
@@ -176,8 +177,19 @@ func (s *Server) mustStop() {
 	}
 }
 
-// Kill ends the server without giving it a chance to say goodbye.
+// Kill ends the server, with all its processes, without giving it a chance to say goodbye.
 func (s *Server) Kill() {
+	s.t.Helper()
+	s.end(os.Kill)
+	for _, pid := range s.processes() {
+		if p, err := os.FindProcess(pid); err == nil {
+			p.Kill() //nolint:errcheck // It may be gone.
+		}
+	}
+}
+
+// KillAgent ends the agent in the same way. Its workers live on until Run, and longer.
+func (s *Server) KillAgent() {
 	s.t.Helper()
 	s.end(os.Kill)
 }
