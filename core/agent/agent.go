@@ -223,8 +223,16 @@ func (a *Agent) handler(p *parts) http.Handler {
 	metrics := prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return p.node.Gather(a.mine(p)) })
 	return api.Handler(metrics, a.checks(p), api.NewCommands(api.Options{
 		Key: c.API.Key, Insecure: c.API.Insecure, RequestSize: int(c.API.RequestSize), Node: a.name, Cluster: p.node.Calls(),
-		Fleet: p.fleet, Recorder: p.node.Recorder(), Metrics: p.node.Metrics(), Log: a.log,
+		Fleet: p.fleet, Audit: retry(p.drain), Recorder: p.node.Recorder(), Metrics: p.node.Metrics(), Log: a.log,
 	}), a.log)
+}
+
+// retry lets operators have the drain try again; nil: there is none.
+func retry(d *spool.Drain) api.Audit {
+	if d == nil {
+		return nil
+	}
+	return d
 }
 
 // mine says which processes this agent speaks for.

@@ -111,7 +111,8 @@ func (n *Node) open(ctx context.Context) error {
 	}
 	w := worker.Options{
 		Config: c, Node: o.Name, Number: uint16(o.Index), UID: o.UID.String(), Version: o.Version, Started: n.started, Hooks: n.chain, //nolint:gosec // At most 256.
-		History: durable, Recorder: n.recorder, Durability: n.recorder, Metrics: n.metrics, Registry: n.registry, Pages: pages, Wrap: wrap, Log: n.log,
+		History: durable, Recorder: n.recorder, Durability: n.recorder, Drops: n.recorder,
+		Metrics: n.metrics, Registry: n.registry, Pages: pages, Wrap: wrap, Log: n.log,
 	}
 	members := cluster.Options{Self: n.self, Log: n.log, Metrics: n.metrics}
 	calls := cluster.CallsOptions{Log: n.log, Metrics: n.metrics}

@@ -88,6 +88,7 @@ func verdictOf(d hooks.Decision) audit.DecisionVerdict {
 type auditCollector struct {
 	recorder                                 *audit.Recorder
 	recorded, stored, dropped, queued, bytes *prometheus.Desc
+	blocked, unconfirmed                     *prometheus.Desc
 	lastSuccess                              *prometheus.Desc
 }
 
@@ -100,6 +101,8 @@ func newAuditCollector(r *audit.Recorder) *auditCollector {
 		recorded:    desc("recorded_total", "Audit events recorded."),
 		stored:      desc("stored_total", "Audit events written to the store."),
 		dropped:     desc("dropped_total", "Audit events that were lost, by reason.", "reason"),
+		blocked:     desc("blocked_total", "Publications that were refused because they could not have been recorded (audit.on_full: block)."),
+		unconfirmed: desc("unconfirmed_total", "Publications whose record was not stored while their publisher waited (audit.mode: durable)."),
 		queued:      desc("queued", "Audit events waiting for the store."),
 		bytes:       desc("queued_bytes", "Payload of the audit events waiting for the store."),
 		lastSuccess: desc("last_success_timestamp_seconds", "When the store last took a batch; 0 before the first."),
@@ -114,6 +117,8 @@ func (c *auditCollector) Collect(ch chan<- prometheus.Metric) {
 	s := c.recorder.Stats()
 	ch <- prometheus.MustNewConstMetric(c.recorded, prometheus.CounterValue, float64(s.Recorded))
 	ch <- prometheus.MustNewConstMetric(c.stored, prometheus.CounterValue, float64(s.Stored))
+	ch <- prometheus.MustNewConstMetric(c.blocked, prometheus.CounterValue, float64(s.Blocked))
+	ch <- prometheus.MustNewConstMetric(c.unconfirmed, prometheus.CounterValue, float64(s.Unconfirmed))
 	for reason, n := range s.Dropped {
 		ch <- prometheus.MustNewConstMetric(c.dropped, prometheus.CounterValue, float64(n), reason)
 	}

@@ -31,6 +31,8 @@ func (s *Session) connect(cmd *protocol.Command) error {
 	defer s.changing.Unlock()
 	now := time.Now()
 	s.client.User, s.client.Info, s.grants = event.User, event.Info, event.Grants
+	user := event.User // By itself: it would keep the event in memory.
+	s.named.Store(&user)
 	s.mu.Lock()
 	s.expireAt = event.ExpireAt
 	s.subs = make(map[string]*subscription)

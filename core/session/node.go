@@ -54,6 +54,7 @@ type Node struct {
 	Notices    *Notices
 	Recorder   Recorder
 	Durability Durability // nil: publications do not wait for their record.
+	Drops      Drops      // nil: nobody wants to know.
 	Announcer  Announcer  // nil: nobody wants to know.
 	Metrics    *metrics.Metrics
 	Registry   *Registry

@@ -5,6 +5,7 @@ import (
 
 	"github.com/zenconn/server/audit"
 	"github.com/zenconn/server/core"
+	"github.com/zenconn/server/core/outbound"
 )
 
 // Durability makes publications wait for their record, as the audit is configured; see audit.Recorder. It may be called concurrently.
@@ -13,6 +14,23 @@ type Durability interface {
 	Admit(ctx context.Context) error
 	// RecordDurable returns when the event is recorded. An error says that it may be lost.
 	RecordDurable(ctx context.Context, event audit.Event) error
+}
+
+// Drops hears of messages that sessions did not get; see audit.Recorder. It may be called concurrently and does not wait.
+type Drops interface {
+	Dropped(session core.ID, user, reason string, messages int)
+}
+
+// Dropped notes that messages did not reach the client. It takes no lock of the session's, since whoever drops holds one of the queue's.
+func (s *Session) Dropped(reason outbound.DropReason, messages int) {
+	if s.node.Drops == nil {
+		return
+	}
+	user := ""
+	if named := s.named.Load(); named != nil {
+		user = *named
+	}
+	s.node.Drops.Dropped(s.id, user, reason.String(), messages)
 }
 
 // errUnrecorded is the answer to a publication that could not be recorded. It is a temporary one.

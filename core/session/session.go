@@ -45,7 +45,8 @@ type Session struct {
 	lastSeen    atomic.Int64 // Unix nanoseconds.
 	messagesIn  atomic.Uint64
 	bytesIn     atomic.Uint64
-	connectedAt atomic.Int64 // Unix nanoseconds; 0 before connect.
+	connectedAt atomic.Int64           // Unix nanoseconds; 0 before connect.
+	named       atomic.Pointer[string] // The user; nil before connect.
 
 	place int // In the Registry's list of the user's sessions; guarded by the Registry.
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -22,7 +23,16 @@ type conn struct {
 	*outbound.Queue
 	handler  *Handler
 	session  *session.Session
-	upgraded bool // The answer to the handshake goes out before the queue begins.
+	dropping atomic.Pointer[session.Session] // The session, once there is one, for those who drop.
+	upgraded bool                            // The answer to the handshake goes out before the queue begins.
+}
+
+// Dropped implements outbound.Drops.
+func (c *conn) Dropped(reason outbound.DropReason, frames int) {
+	c.handler.drops.Dropped(reason, frames)
+	if s := c.dropping.Load(); s != nil {
+		s.Dropped(reason, frames)
+	}
 }
 
 func (c *conn) Write(p []byte) (int, error) {

@@ -149,7 +149,8 @@ func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request, encoding proto
 		(&refusal{http.StatusInternalServerError, "this connection cannot be upgraded"}).write(w)
 		return err
 	}
-	c := &conn{Queue: outbound.New(netConn, encoding, h.limits, h.drops, h.flushers, goodbye), handler: h}
+	c := &conn{handler: h}
+	c.Queue = outbound.New(netConn, encoding, h.limits, c, h.flushers, goodbye)
 	var source io.Reader = c
 	if n := buffered.Reader.Buffered(); n > 0 {
 		// A client may send its first frame without waiting for our answer.
@@ -166,6 +167,7 @@ func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request, encoding proto
 	c.session = h.node.Open(c.Queue, session.Peer{
 		RemoteAddr: remoteAddr(netConn), Transport: "websocket", UserAgent: r.UserAgent(), Header: header.Get,
 	})
+	c.dropping.Store(c.session)
 	go c.read(socket)
 	return nil
 }
