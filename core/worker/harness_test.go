@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/zenconn/server/audit"
+	"github.com/zenconn/server/core"
 	"github.com/zenconn/server/core/config"
 	"github.com/zenconn/server/core/metrics"
 	"github.com/zenconn/server/core/session"
@@ -35,6 +36,16 @@ const patience = 20 * time.Second
 type recorded struct {
 	mu     sync.Mutex
 	events []audit.Event
+	drops  map[string]int // Messages by user and reason.
+}
+
+func (r *recorded) Dropped(_ core.ID, user, reason string, messages int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.drops == nil {
+		r.drops = map[string]int{}
+	}
+	r.drops[user+" "+reason] += messages
 }
 
 func (r *recorded) Record(e audit.Event) {
@@ -86,7 +97,7 @@ func startDurable(t *testing.T, c *config.Config, d session.Durability, links ..
 	t.Helper()
 	r := &running{t: t, audit: &recorded{}, registry: prometheus.NewRegistry()}
 	w, err := worker.New(worker.Options{
-		Config: c, Node: "test", Started: time.Now(), Hooks: hooks.NewChain(links, nil), Recorder: r.audit, Durability: d,
+		Config: c, Node: "test", Started: time.Now(), Hooks: hooks.NewChain(links, nil), Recorder: r.audit, Durability: d, Drops: r.audit,
 		Metrics: metrics.New(r.registry), Registry: r.registry, Wrap: func(h http.Handler) http.Handler { return h },
 		Log: slog.New(slog.DiscardHandler),
 	})
