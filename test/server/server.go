@@ -181,10 +181,21 @@ func (s *Server) mustStop() {
 func (s *Server) Kill() {
 	s.t.Helper()
 	s.end(os.Kill)
-	for _, pid := range s.processes() {
-		if p, err := os.FindProcess(pid); err == nil {
-			p.Kill() //nolint:errcheck // It may be gone.
+	deadline := time.Now().Add(stopTimeout)
+	for {
+		left := s.processes()
+		if len(left) == 0 {
+			return
 		}
+		if time.Now().After(deadline) {
+			s.t.Fatalf("processes of the server do not end: %v", left)
+		}
+		for _, pid := range left {
+			if p, err := os.FindProcess(pid); err == nil {
+				p.Kill() //nolint:errcheck // It may be gone.
+			}
+		}
+		<-time.After(5 * time.Millisecond)
 	}
 }
 
