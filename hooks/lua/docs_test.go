@@ -2,8 +2,12 @@ package lua_test
 
 import (
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +15,7 @@ import (
 	"github.com/zenconn/server/core"
 	"github.com/zenconn/server/hooks"
 	"github.com/zenconn/server/hooks/hooktest"
+	"github.com/zenconn/server/hooks/host"
 	"github.com/zenconn/server/hooks/lua"
 )
 
@@ -23,7 +28,20 @@ func TestGuide(t *testing.T) {
 	checks := map[string]func(t *testing.T, c *hooks.Chain){
 		"first.lua": checkFirst, "login.lua": checkLogin, "rooms.lua": checkRooms, "words.lua": checkWords, "calls.lua": checkCalls,
 		"route.lua": checkRoute, "refresh.lua": checkRefresh, "channels.lua": checkChannels, "goodbye.lua": checkGoodbye,
-		"redact.lua": checkRedact,
+		"redact.lua": checkRedact, "limit.lua": checkLimit, "ask.lua": checkAsk,
+	}
+	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if string(body) != `{"token":"good"}` || r.Header.Get("Content-Type") != "application/json" {
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
+		fmt.Fprint(w, `{"user":"alice"}`)
+	}))
+	t.Cleanup(backend.Close)
+	options := lua.Options{
+		Config: map[string]any{"keys": map[string]any{"header": "alice"}, "words": []any{"darn", "heck"}, "url": backend.URL},
+		Rights: host.Rights{KV: true, HTTP: []string{strings.TrimPrefix(backend.URL, "http://")}}, Services: host.New(host.Options{}),
 	}
 	for _, block := range regexp.MustCompile("(?s)```lua\n(.*?)```").FindAllSubmatch(guide, -1) {
 		name := regexp.MustCompile(`^-- (\w+\.lua)`).FindSubmatch(block[1])
@@ -32,12 +50,11 @@ func TestGuide(t *testing.T) {
 			continue
 		}
 		t.Run(string(name[1]), func(t *testing.T) {
-			p, err := lua.LoadSource(string(name[1]), block[1], lua.Options{Config: map[string]any{
-				"keys": map[string]any{"header": "alice"}, "words": []any{"darn", "heck"}}})
+			p, err := lua.LoadSource(string(name[1]), block[1], options)
 			if err != nil {
 				t.Fatal(err)
 			}
-			c := hooks.NewChain([]hooks.Link{{Plugin: p}}, failing{t})
+			c := hooks.NewChain([]hooks.Link{{Plugin: p, Deadline: time.Minute}}, failing{t})
 			defer c.Close()
 			checks[string(name[1])](t, c)
 		})
@@ -186,4 +203,27 @@ func checkRedact(t *testing.T, c *hooks.Chain) {
 	if a := c.Audit(t.Context(), &hooks.Audit{Kind: "message", Channel: "x", Payload: []byte("harmless")}); a.Modified {
 		t.Error("nothing was changed, and it says so")
 	}
+}
+
+func checkLimit(t *testing.T, c *hooks.Chain) {
+	for range 10 {
+		wantAnswer(t, c.Publish(t.Context(), hooktest.NewPublish("{}")), "pass 0")
+	}
+	var answers []string // The minute may end here.
+	for range 11 {
+		a := c.Publish(t.Context(), hooktest.NewPublish("{}"))
+		answers = append(answers, a.Reason)
+	}
+	if !slices.Contains(answers, "ten messages a minute are enough") {
+		t.Errorf("answers %q", answers)
+	}
+}
+
+func checkAsk(t *testing.T, c *hooks.Chain) {
+	e := &hooks.Connect{Token: "good"}
+	wantAnswer(t, c.Connect(t.Context(), e), "allow 0")
+	if e.User != "alice" {
+		t.Errorf("user %q", e.User)
+	}
+	wantAnswer(t, c.Connect(t.Context(), &hooks.Connect{Token: "bad"}), "deny 101 unknown token")
 }
