@@ -48,6 +48,13 @@ func (r *recorded) Dropped(_ core.ID, user, reason string, messages int) {
 	r.drops[user+" "+reason] += messages
 }
 
+// lost returns how many messages a user did not get for a reason, both separated by a space.
+func (r *recorded) lost(why string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.drops[why]
+}
+
 func (r *recorded) Record(e audit.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
