@@ -79,7 +79,8 @@ func everyone[Q, A any](ctx context.Context, c *Calls, peers []contact, v verb[Q
 func ask[Q, A any](ctx context.Context, c *Calls, p contact, v verb[Q, A], body []byte) (got A, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(p.here, cancel)()
+	stay := context.AfterFunc(p.here, cancel)
+	defer stay()
 	class := lookSubject
 	if v.act {
 		class = actSubject

@@ -66,6 +66,12 @@ func (c *Calls) Run(ctx context.Context) error {
 	}
 	defer c.depot.close()
 	looks, acts := answerers()
+	var stops []func()
+	defer func() {
+		for _, stop := range stops {
+			stop()
+		}
+	}()
 	for class, handle := range map[string]func(context.Context, []byte) ([]byte, error){
 		lookSubject: func(ctx context.Context, body []byte) ([]byte, error) { return c.reply(ctx, looks, body) },
 		actSubject:  func(ctx context.Context, body []byte) ([]byte, error) { return c.reply(ctx, acts, body) },
@@ -75,7 +81,7 @@ func (c *Calls) Run(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("cluster: %w", err)
 		}
-		defer stop()
+		stops = append(stops, stop)
 	}
 	<-ctx.Done()
 	return nil

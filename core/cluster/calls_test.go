@@ -138,9 +138,9 @@ func TestActsReachAllNodes(t *testing.T) {
 
 // What a node refuses comes back with its code and its sentence.
 func TestErrorsTravel(t *testing.T) {
-	a, b, _ := three(t)
+	all := startAll(t, setup{name: "a"}, setup{name: "b", mute: true}, setup{name: "c"})
+	a, b := all[0], all[1]
 	b.connect("alice")
-	b.session.Client.Limits.Channels = 0
 	err := a.calls.Subscribe(t.Context(), session.Target{User: "alice"}, "room", session.Subscription{})
 	if refused, ok := errors.AsType[*core.Error](err); !ok || refused.Code != core.ErrLimitExceeded.Code || !strings.HasSuffix(refused.Message, "too many channels") {
 		t.Errorf("%v", err)

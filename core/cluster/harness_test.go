@@ -81,6 +81,7 @@ type setup struct {
 	kind    cluster.Kind // Worker, if empty.
 	url     string       // Of the NATS; empty: it has the embedded one.
 	perUser int
+	mute    bool // Its sessions may be in no channel.
 }
 
 // start starts a node.
@@ -123,6 +124,9 @@ func (n *node) assemble(s setup, log *slog.Logger) {
 	c := config.Default()
 	c.Auth.Type, c.Auth.User = "none", "claimed"
 	c.Client.Limits.SessionsPerUser = s.perUser
+	if s.mute {
+		c.Client.Limits.Channels = 0
+	}
 	ns := config.DefaultNamespace()
 	ns.Subscribe, ns.Presence = "anyone", true
 	kept := ns

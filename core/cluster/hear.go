@@ -78,7 +78,7 @@ func (m *Members) heard(h *hello, misfit string) {
 	p.Member = h.Member
 	p.misfit, p.Incompatible = misfit, misfit != ""
 	p.nobody, p.pingAt = 0, silentAfter
-	p.measure(time.UnixMilli(h.Now).Sub(time.Now()))
+	p.measure(time.Until(time.UnixMilli(h.Now)))
 	p.Problem = p.problem()
 	after := p.Member
 	m.mu.Unlock()

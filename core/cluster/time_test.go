@@ -26,7 +26,7 @@ type wire struct {
 	cut   bool                                        // Nothing gets through.
 	hears func(string, []byte)                        // The one process under test.
 	pings func(ctx context.Context, uid string) error // How the others answer.
-	asked []string                                    // UIDs of those that were asked.
+	asked int                                         // Pings.
 	said  []map[string]any                            // What the process said.
 }
 
@@ -58,7 +58,7 @@ func (w *wire) Handle(string, func(context.Context, []byte) ([]byte, error)) (fu
 func (w *wire) Request(ctx context.Context, subject string, _ []byte) ([]byte, error) {
 	uid := strings.Split(subject, ".")[1]
 	w.mu.Lock()
-	w.asked = append(w.asked, uid)
+	w.asked++
 	pings, cut := w.pings, w.cut
 	w.mu.Unlock()
 	if cut {
@@ -67,24 +67,35 @@ func (w *wire) Request(ctx context.Context, subject string, _ []byte) ([]byte, e
 	return nil, pings(ctx, uid)
 }
 
+// answer has the others answer pings so, from now on.
+func (w *wire) answer(pings func(context.Context, string) error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.pings = pings
+}
+
+func (w *wire) pinged() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.asked
+}
+
 // timed is Members on a wire, in the time of the test.
 type timed struct {
 	*cluster.Members
 	*wire
-	log    *logged
-	events []string
+	log *logged
 }
 
 // begin runs Members named "here" until the test ends.
 func begin(t *testing.T) *timed {
 	one := &timed{wire: &wire{}, log: &logged{}}
-	one.pings = func(ctx context.Context, _ string) error { <-ctx.Done(); return ctx.Err() }
+	one.answer(func(ctx context.Context, _ string) error { <-ctx.Done(); return ctx.Err() })
 	uid := core.NewID().String()
 	one.Members = cluster.New(cluster.Options{
 		Bus: one.wire, Log: slog.New(slog.NewTextHandler(one.log, nil)), Metrics: metrics.New(prometheus.NewRegistry()),
 		Self: func() cluster.Member { return cluster.Member{UID: uid, Name: "here", State: cluster.Ready} },
 	})
-	one.Watch(func(e cluster.Event) { one.events = append(one.events, e.Member.Name+" "+e.Kind.String()) })
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -93,7 +104,7 @@ func begin(t *testing.T) *timed {
 		}
 	})
 	t.Cleanup(func() { cancel(); wg.Wait() })
-	time.Sleep(time.Millisecond)
+	synctest.Wait()
 	return one
 }
 
@@ -104,7 +115,7 @@ func (w *wire) hello(uid, name string, ahead time.Duration) {
 
 // hellos says hello twice a second for a while.
 func (w *wire) hellos(d time.Duration, uid, name string, ahead time.Duration) {
-	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(500 * time.Millisecond) {
+	for end := time.Now().Add(d); time.Now().Before(end); <-time.After(500 * time.Millisecond) {
 		w.hello(uid, name, ahead)
 	}
 }
@@ -139,17 +150,17 @@ func TestWhenMembersCountAsGone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				one, uid := begin(t), core.NewID().String()
-				one.pings = test.pings
+				one.answer(test.pings)
 				one.hello(uid, "there", 0)
 				began := time.Now()
 				for time.Since(began) < 30*time.Second && one.knows(uid) {
-					time.Sleep(10 * time.Millisecond)
+					<-time.After(10 * time.Millisecond)
 				}
 				took := time.Since(began)
 				if one.knows(uid) != (test.until == 0) || test.until > 0 && (took < test.from || took > test.until) {
 					t.Errorf("known after %v: %v", took, one.knows(uid))
 				}
-				if asked := len(one.asked); asked == 0 || asked > 60 {
+				if asked := one.pinged(); asked == 0 || asked > 60 {
 					t.Errorf("asked %d times", asked)
 				}
 			})
@@ -165,14 +176,14 @@ func TestWhoIsCutOffJudgesNobody(t *testing.T) {
 		one.mu.Lock()
 		one.cut = true
 		one.mu.Unlock()
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		if !one.knows(uid) {
 			t.Fatal("the other one was given up")
 		}
 		one.mu.Lock()
 		one.cut, one.said = false, nil
 		one.mu.Unlock()
-		time.Sleep(600 * time.Millisecond)
+		<-time.After(600 * time.Millisecond)
 		one.mu.Lock()
 		defer one.mu.Unlock()
 		if len(one.said) == 0 || one.said[0]["ask"] != true {
