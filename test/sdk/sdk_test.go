@@ -35,18 +35,20 @@ namespaces:
 //go:embed testdata/rules.lua
 var plugin string
 
-// The public SDK is a client of this server, unmodified, in both protocols.
+// The public SDK is a client of this server, unmodified, in both protocols, whatever processes the server is made of.
 func TestSDK(t *testing.T) {
-	for _, build := range []string{"json", "protobuf"} {
-		for _, script := range []string{"messaging", "recovery", "tokens", "lifecycle"} {
-			t.Run(build+"/"+script, func(t *testing.T) {
-				s := server.Start(t, server.Options{Config: config, Plugins: map[string]string{"10-test.lua": plugin}})
-				p := server.NewProxy(t, s.Addr())
-				node.Run(t, script+".test.js",
-					"ZENCONN_BUILD="+build, "ZENCONN_SECRET="+secret,
-					"ZENCONN_URL=ws://"+p.Addr()+"/connection/websocket", "ZENCONN_DIRECT_URL=ws://"+s.Addr()+"/connection/websocket",
-					"ZENCONN_CONTROL="+server.Control(t, s, p))
-			})
+	for name, topology := range server.Topologies {
+		for _, build := range []string{"json", "protobuf"} {
+			for _, script := range []string{"messaging", "recovery", "tokens", "lifecycle"} {
+				t.Run(name+"/"+build+"/"+script, func(t *testing.T) {
+					s := server.Start(t, server.Options{Config: config, Plugins: map[string]string{"10-test.lua": plugin}, Topology: topology})
+					p := server.NewProxy(t, s.Addr())
+					node.Run(t, script+".test.js",
+						"ZENCONN_BUILD="+build, "ZENCONN_SECRET="+secret, "ZENCONN_TOPOLOGY="+string(topology),
+						"ZENCONN_URL=ws://"+p.Addr()+"/connection/websocket", "ZENCONN_DIRECT_URL=ws://"+s.Second().Addr()+"/connection/websocket",
+						"ZENCONN_CONTROL="+server.Control(t, s, p))
+				})
+			}
 		}
 	}
 }
