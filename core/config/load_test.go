@@ -215,7 +215,8 @@ func TestSamples(t *testing.T) {
 
 func TestMasking(t *testing.T) {
 	const hmac = "0123456789abcdef0123456789abcdef"
-	loaded := load(t, sources(t, [][2]string{{"a.yaml", "plugins:\n  load:\n    - name: a\n      config: {key: geheim, deep: {key: geheim}}\n"}}, []string{
+	loaded := load(t, sources(t, [][2]string{{"a.yaml", "plugins:\n  load:\n    - name: a\n      config: {key: geheim, deep: {key: geheim}}\n" +
+		"      allow: {jwt: true, http: [a.example]}\n      keys: [{name: k, secret: geheim}, {name: l, pem: geheim}]\n"}}, []string{
 		"ZENCONN_AUTH__JWT__HMAC_SECRET=" + hmac,
 		"ZENCONN_AUDIT__CLICKHOUSE__DSN=clickhouse://zen:geheim@db:9000/audit?password=geheim&secure=true",
 	}, nil))
@@ -224,10 +225,13 @@ func TestMasking(t *testing.T) {
 		shown[v.Key] = v.Text()
 	}
 	for key, want := range map[string]string{
-		"auth.jwt.hmac_secret":   "***",
-		"audit.clickhouse.dsn":   "clickhouse://zen:***@db:9000/audit?password=***&secure=true",
-		"plugins.load[0].config": `{"deep":"***","key":"***"}`,
-		"auth.jwt.public_key":    `""`,
+		"auth.jwt.hmac_secret":           "***",
+		"audit.clickhouse.dsn":           "clickhouse://zen:***@db:9000/audit?password=***&secure=true",
+		"plugins.load[0].config":         `{"deep":"***","key":"***"}`,
+		"plugins.load[0].keys[0].secret": "***",
+		"plugins.load[0].keys[1].pem":    "***",
+		"plugins.load[0].allow.http":     `["a.example"]`,
+		"auth.jwt.public_key":            `""`,
 	} {
 		if shown[key] != want {
 			t.Errorf("%s is shown as %s, want %s", key, shown[key], want)

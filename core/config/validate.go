@@ -217,7 +217,7 @@ func (v *validator) plugins(p *Plugins) {
 		for n, key := range plugin.Keys {
 			at := element(path+".keys", n)
 			v.require(validName.MatchString(key.Name), fmt.Sprintf("%q cannot be a name: want letters, digits, - and _", key.Name), at, at+".name")
-			v.require((key.Secret == "") != (key.PEM == ""), "want a secret or a pem, and not both", at, at+".secret", at+".pem")
+			v.require(key.Secret == "" || key.PEM == "", "want a secret or a pem, and not both", at+".secret", at+".pem")
 			v.require(!slices.ContainsFunc(plugin.Keys[:n], func(other Key) bool { return other.Name == key.Name }),
 				fmt.Sprintf("there are two keys with the name %q", key.Name), at, at+".name")
 		}
