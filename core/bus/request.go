@@ -31,6 +31,9 @@ type RemoteError string
 
 func (e RemoteError) Error() string { return string(e) }
 
+// Busy is the RemoteError of a process that has too many requests to answer. It has not begun with this one, and may be asked again.
+const Busy RemoteError = "too many requests at a time"
+
 // Request asks whoever handles a subject, which follows the prefix, and returns the answer. It waits until ctx ends, or five
 // seconds when ctx has no deadline.
 func (b *Bus) Request(ctx context.Context, subject string, body []byte) ([]byte, error) {
@@ -79,7 +82,7 @@ func (b *Bus) HandleQueue(subject, queue string, answer func(ctx context.Context
 		select {
 		case slots <- struct{}{}:
 		default:
-			b.reply(m, nil, errors.New("too many requests at a time"))
+			b.reply(m, nil, Busy)
 			return
 		}
 		handling.Go(func() {

@@ -19,6 +19,7 @@ const (
 	lookTimeout  = 2 * time.Second        // The longest that looks wait for a member.
 	absentPause  = 100 * time.Millisecond // Between two attempts to reach a member whose connection is gone.
 	absentMost   = 3 * time.Second        // In which it either comes back or is found to have gone.
+	busyPause    = 5 * time.Millisecond   // Between two attempts to ask a member that has too many questions.
 	maxNamesTold = 10                     // Members that an error names.
 	tellPause    = 10 * time.Second       // Between two warnings about the same member.
 )
@@ -74,7 +75,7 @@ func everyone[Q, A any](ctx context.Context, c *Calls, peers []contact, v verb[Q
 	return all
 }
 
-// ask asks one member. For an act it tries again when the member's connection is gone, until that is back or the member has been found
+// ask asks one member, again if it has too much to do. For an act it also tries again when the member's connection is gone, until that is back or the member has been found
 // to have gone: else an act might miss the sessions of a member that was cut off for a moment.
 func ask[Q, A any](ctx context.Context, c *Calls, p contact, v verb[Q, A], body []byte) (got A, err error) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -86,7 +87,7 @@ func ask[Q, A any](ctx context.Context, c *Calls, p contact, v verb[Q, A], body 
 		class = actSubject
 	}
 	subject := "node." + p.UID
-	for absent := time.Duration(0); ; absent += absentPause {
+	for absent := time.Duration(0); ; absent += absentPause { // For how long there has been nobody.
 		var message []byte
 		if message, err = c.bus.Request(ctx, subject+class, body); err == nil {
 			if message, err = unpack(message, func(request []byte) ([]byte, error) {
@@ -96,15 +97,20 @@ func ask[Q, A any](ctx context.Context, c *Calls, p contact, v verb[Q, A], body 
 			}
 			return got, err
 		}
-		nobody := errors.Is(err, bus.ErrNobody)
+		busy, nobody := errors.Is(err, bus.Busy), errors.Is(err, bus.ErrNobody)
 		switch {
 		case p.here.Err() != nil, nobody && !v.act:
 			return got, errLeft
-		case !nobody, absent >= absentMost:
+		case !busy && !nobody, absent >= absentMost, ctx.Err() != nil:
 			return got, err
 		}
+		pause := absentPause
+		if busy {
+			pause = busyPause
+			absent = 0
+		}
 		select {
-		case <-time.After(absentPause):
+		case <-time.After(pause):
 		case <-ctx.Done(): // The next attempt fails, and tells why.
 		}
 	}

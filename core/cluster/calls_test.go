@@ -8,12 +8,15 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/zenconn/server/core"
+	"github.com/zenconn/server/core/bus"
 	"github.com/zenconn/server/core/cluster"
 	"github.com/zenconn/server/core/presence"
 	"github.com/zenconn/server/core/session"
@@ -68,7 +71,7 @@ func TestLooksShowAllNodes(t *testing.T) {
 	eventually(t, "hellos tell the numbers", func() bool {
 		nodes, err := a.calls.Nodes(ctx)
 		return err == nil && len(nodes) == 3 && nodes[0].Name == "a" && nodes[0].Kind == "agent" && nodes[1].Sessions == 2 && nodes[2].Users == 2 &&
-			nodes[2].State == "ready" && nodes[2].UID == c.uid
+			nodes[2].State == "ready" && nodes[2].UID == c.uid && nodes[2].Memory > 1<<20 && nodes[2].MessagesIn > 0
 	})
 	for _, n := range []*node{a, b, c} {
 		for _, call := range []string{"presence", "presence_stats", "channels", "users", "online", "sessions"} {
@@ -214,6 +217,51 @@ func TestMembersThatDoNotAnswer(t *testing.T) {
 				t.Errorf("the log says %s", a.log)
 			}
 		})
+	}
+}
+
+// Looks do not wait for who hangs, once that was silent for a second.
+func TestMemberThatHangs(t *testing.T) {
+	a := startAll(t, setup{name: "a"})[0]
+	s := intrude(t, a)
+	var asked atomic.Int64
+	if _, err := s.Subscribe("*.node."+s.uid+".call.>", func(*nats.Msg) { asked.Add(1) }); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.SubscribeSync("*.node." + s.uid + ".ping"); err != nil {
+		t.Fatal(err)
+	}
+	s.join("stuck", a)
+	a.connect("alice", "room")
+	eventually(t, "it has been silent for a second", func() bool { m, _ := a.members.Find(s.uid); return m.Silence >= time.Second })
+	if members, err := a.calls.Presence(t.Context(), "room"); err != nil || len(members) != 1 {
+		t.Errorf("presence %v, %v", members, err)
+	}
+	if n := a.unanswered("presence"); n != 1 || asked.Load() != 0 {
+		t.Errorf("asked %d times, counted %v", asked.Load(), n)
+	}
+}
+
+// A member that has too many questions is asked again.
+func TestMemberThatIsBusy(t *testing.T) {
+	a := startAll(t, setup{name: "a"})[0]
+	s := intrude(t, a)
+	asked := 0
+	if _, err := s.Subscribe("*.node."+s.uid+".call.>", func(m *nats.Msg) {
+		answer := &nats.Msg{Data: []byte(`w{"result":5}`)}
+		if asked++; asked <= 3 {
+			answer = &nats.Msg{Header: nats.Header{"Zc-Error": {string(bus.Busy)}}}
+		}
+		if err := m.RespondMsg(answer); err != nil {
+			t.Error(err)
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	s.join("busy", a)
+	a.connect("alice")
+	if n, err := a.calls.Send(t.Context(), session.Target{User: "alice"}, []byte(`1`)); err != nil || n != 6 {
+		t.Errorf("sent to %d, %v", n, err)
 	}
 }
 

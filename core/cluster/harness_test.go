@@ -107,9 +107,10 @@ func start(t testing.TB, s setup) *node {
 		t.Fatal(err)
 	}
 	n.assemble(s, log)
+	vitals := cluster.NewVitals(n.server, n.metrics)
 	n.members = cluster.New(cluster.Options{Bus: n.bus, Log: log, Metrics: n.metrics, Self: func() cluster.Member {
 		m := cluster.Member{UID: n.uid, Name: s.name, Kind: s.kind, Version: "v0", PID: 1, Started: time.Now(), State: n.state.Load().(cluster.State)}
-		m.Sessions, m.Users = n.session.Registry.Counts()
+		m.Numbers = vitals.Numbers()
 		return m
 	}})
 	n.calls = cluster.NewCalls(cluster.CallsOptions{Members: n.members, Bus: n.bus, Local: n.server, Log: log, Metrics: n.metrics})

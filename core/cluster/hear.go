@@ -131,9 +131,10 @@ func (m *Members) remove(uid string, lost *peer, cause, reason string) {
 	defer m.turn.Unlock()
 	m.mu.Lock()
 	p := m.peers[uid]
-	if lost == nil {
+	if lost == nil && len(m.ended) < maxMembers {
 		m.ended[uid] = time.Now().Add(endedTime)
-	} else if p != lost || p.Silence < silentAfter {
+	}
+	if lost != nil && (p != lost || p.Silence < silentAfter) {
 		p = nil
 	}
 	if p != nil {
