@@ -75,45 +75,47 @@ func everyone[Q, A any](ctx context.Context, c *Calls, peers []contact, v verb[Q
 	return all
 }
 
-// ask asks one member, again if it has too much to do. For an act it also tries again when the member's connection is gone, until that is back or the member has been found
-// to have gone: else an act might miss the sessions of a member that was cut off for a moment.
-func ask[Q, A any](ctx context.Context, c *Calls, p contact, v verb[Q, A], body []byte) (got A, err error) {
+// ask asks one member, again if it has too many questions. For an act it also tries again when the member's connection is gone, until
+// that is back or the member has been found to have gone: else an act might miss the sessions of a member that was cut off for a moment.
+func ask[Q, A any](ctx context.Context, c *Calls, p contact, v verb[Q, A], body []byte) (A, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stay := context.AfterFunc(p.here, cancel)
 	defer stay()
-	class := lookSubject
-	if v.act {
-		class = actSubject
-	}
-	subject := "node." + p.UID
-	for absent := time.Duration(0); ; absent += absentPause { // For how long there has been nobody.
-		var message []byte
-		if message, err = c.bus.Request(ctx, subject+class, body); err == nil {
-			if message, err = unpack(message, func(request []byte) ([]byte, error) {
-				return c.bus.Request(ctx, subject+partSubject, request)
-			}); err == nil {
-				got, err = readAnswer[A](message)
-			}
-			return got, err
+	var none A
+	for absent := time.Duration(0); ; { // For how long there has been nobody.
+		message, err := c.fetch(ctx, p.UID, v.act, body)
+		if err == nil {
+			return readAnswer[A](message)
 		}
-		busy, nobody := errors.Is(err, bus.Busy), errors.Is(err, bus.ErrNobody)
-		switch {
+		pause := busyPause
+		switch nobody := errors.Is(err, bus.ErrNobody); {
 		case p.here.Err() != nil, nobody && !v.act:
-			return got, errLeft
-		case !busy && !nobody, absent >= absentMost, ctx.Err() != nil:
-			return got, err
-		}
-		pause := absentPause
-		if busy {
-			pause = busyPause
-			absent = 0
+			return none, errLeft
+		case nobody && absent < absentMost:
+			pause = absentPause
+			absent += pause
+		case !errors.Is(err, bus.Busy), ctx.Err() != nil:
+			return none, err
 		}
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done(): // The next attempt fails, and tells why.
 		}
 	}
+}
+
+// fetch asks a member once, and gets all parts of its answer.
+func (c *Calls) fetch(ctx context.Context, uid string, act bool, body []byte) ([]byte, error) {
+	class := lookSubject
+	if act {
+		class = actSubject
+	}
+	message, err := c.bus.Request(ctx, "node."+uid+class, body)
+	if err != nil {
+		return nil, err
+	}
+	return unpack(message, func(request []byte) ([]byte, error) { return c.bus.Request(ctx, "node."+uid+partSubject, request) })
 }
 
 // look asks members to look and hands each answer to take, which may refuse it. Who is silent is not waited for. What does not come is

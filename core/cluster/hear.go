@@ -137,17 +137,17 @@ func (m *Members) remove(uid string, lost *peer, cause, reason string) {
 	if lost != nil && (p != lost || p.Silence < silentAfter) {
 		p = nil
 	}
-	if p != nil {
-		delete(m.peers, uid)
-	}
-	m.mu.Unlock()
 	if p == nil {
+		m.mu.Unlock()
 		return
 	}
+	delete(m.peers, uid)
+	gone := p.Member
+	m.mu.Unlock()
 	p.left()
 	m.options.Metrics.ClusterGone.WithLabelValues(cause).Inc()
-	m.options.Log.Info("a process has gone", "name", p.Name, "kind", p.Kind, "uid", uid, "reason", reason)
-	m.tellLocked(Event{Kind: Gone, Member: p.Member, Reason: reason})
+	m.options.Log.Info("a process has gone", "name", gone.Name, "kind", gone.Kind, "uid", uid, "reason", reason)
+	m.tellLocked(Event{Kind: Gone, Member: gone, Reason: reason})
 }
 
 // tellLocked tells the watchers. turn is held and mu is not.

@@ -146,8 +146,11 @@ func (m *Members) Watch(f func(Event)) {
 	}
 }
 
-// Gone says that a member's process has ended for good. It is for its supervisor, who knows at once; all other members are told.
+// Gone says that another member's process has ended for good. It is for its supervisor, who knows at once; all other members are told.
 func (m *Members) Gone(uid, reason string) {
+	if uid == m.uid {
+		return
+	}
 	m.remove(uid, nil, "supervisor", reason)
 	if m.options.Bus == nil {
 		return
@@ -226,11 +229,12 @@ func (m *Members) beat(ctx context.Context) {
 	}
 }
 
-// greet says hello, and asks the others to do so as long as this process does not hear itself: it is new, or was cut off.
-func (m *Members) greet(again bool) {
+// greet says hello, and asks the others to do so as long as this process does not hear itself: it is new, or was cut off. An answer to
+// who asked does not ask in turn.
+func (m *Members) greet(answer bool) {
 	h := m.hello()
 	m.mu.Lock()
-	h.Ask = m.echo.IsZero() && !again
+	h.Ask = m.echo.IsZero() && !answer
 	m.mu.Unlock()
 	if err := m.send(h); err != nil {
 		m.options.Log.Debug("hello could not be said", "error", err)

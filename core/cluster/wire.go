@@ -80,8 +80,8 @@ const (
 	partSize  = 512 << 10
 	tokenSize = 16
 	headSize  = 1 + tokenSize + 8
-	maxAnswer = 256 << 20        // Bytes of one answer.
-	maxKept   = 512 << 20        // Bytes of all answers that wait for their askers.
+	maxAnswer = 128 << 20        // Bytes of one answer: some 600,000 members of a channel.
+	maxKept   = 256 << 20        // Bytes of all answers that wait for their askers.
 	keptTime  = 10 * time.Second // So long.
 )
 
