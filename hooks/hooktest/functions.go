@@ -57,7 +57,7 @@ func newBench(t *testing.T, load func(t *testing.T, services *host.Services, rig
 	if err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(enough); ; time.Sleep(time.Millisecond) { // Until the services run.
+	for end := time.Now().Add(enough); ; <-time.After(time.Millisecond) { // Until the services run.
 		c := host.Call{Hook: hooks.OnRPC, Deadline: end, Args: [host.MaxParams]host.Value{{Text: "somebody"}}}
 		f := host.Functions()[slices.IndexFunc(host.Functions(), func(f *host.Function) bool { return f.Name == "server_disconnect" })]
 		if err = probe.Call(f, &c); err == nil {
@@ -259,7 +259,7 @@ func (s *recordingServer) done(t *testing.T, want string) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the server was never asked for %q", want)
 		}
-		time.Sleep(time.Millisecond)
+		<-time.After(time.Millisecond)
 	}
 }
 

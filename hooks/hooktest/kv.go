@@ -135,7 +135,7 @@ func testExpiry(t *testing.T, kv host.KV) {
 		if late.After(expires.Add(20 * time.Second)) {
 			t.Fatal("the value stays")
 		}
-		time.Sleep(10 * time.Millisecond)
+		<-time.After(10 * time.Millisecond)
 	}
 	if next, err := kv.Swap(t.Context(), "p", "k", []byte("again"), time.Hour, 0); err != nil || next == 0 {
 		t.Errorf("swap of what has expired: %d, %v", next, err)

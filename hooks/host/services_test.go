@@ -236,7 +236,7 @@ func TestFullQueue(t *testing.T) {
 		_, err := call(t, p, time.Minute, "server_disconnect", "bob")
 		switch {
 		case err == host.Failure("the server is starting or stopping"): //nolint:errorlint // Just this.
-			time.Sleep(time.Millisecond)
+			<-time.After(time.Millisecond)
 		case err != nil:
 			refused = err
 		default:

@@ -5,5 +5,5 @@
 // cannot reach the machine it runs on, and is interrupted at its deadline wherever it is: in a loop, in a pattern, in a sort. What
 // Lua lacks is a quota for memory, so the package is for code its owner trusts not to exhaust it on purpose.
 //
-// The package starts no goroutine. It knows hooks and core only.
+// The package starts no goroutine. It knows hooks, core and hooks/host only.
 package lua
