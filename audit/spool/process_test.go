@@ -43,11 +43,12 @@ func beAgent(where string) {
 	must(err)
 	d := spool.NewDrain(spool.Options{Bus: b, Sink: store, Linger: 5 * time.Millisecond, Log: log})
 	must(d.Open())
+	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin) // The test is gone.
-		os.Exit(0)
+		_, _ = io.Copy(io.Discard, os.Stdin) // It ends when the test is gone.
+		cancel()
 	}()
-	d.Run(context.Background())
+	d.Run(ctx)
 }
 
 func must(err error) {

@@ -71,7 +71,8 @@ func (r *reader) read(ctx, enough context.Context, within time.Duration) (*messa
 	}
 	limited, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	defer context.AfterFunc(enough, cancel)()
+	stop := context.AfterFunc(enough, cancel)
+	defer stop()
 	for {
 		if r.consumer == "" {
 			if err := r.open(ctx); err != nil {

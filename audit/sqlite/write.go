@@ -99,7 +99,7 @@ func (s *Store) note(tx *sql.Tx, token string) (fresh bool, err error) {
 	if token == "" {
 		return true, nil
 	}
-	result, err := tx.Stmt(s.statements.token).ExecContext(context.Background(), token)
+	result, err := tx.Stmt(s.statements.token).ExecContext(context.Background(), token) //nolint:sqlclosecheck // The end of tx closes it.
 	if err != nil {
 		return false, err
 	}
@@ -107,7 +107,7 @@ func (s *Store) note(tx *sql.Tx, token string) (fresh bool, err error) {
 	if err != nil || rows == 0 {
 		return false, err
 	}
-	_, err = tx.Stmt(s.statements.forget).ExecContext(context.Background(), batchesKnown)
+	_, err = tx.Stmt(s.statements.forget).ExecContext(context.Background(), batchesKnown) //nolint:sqlclosecheck // The end of tx closes it.
 	return true, err
 }
 
