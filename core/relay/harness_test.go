@@ -34,7 +34,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is how long a test waits for what must come.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 var (
 	plain = &channel.Namespace{Name: "plain"}
@@ -234,7 +234,9 @@ func (c *client) position(m *hub.Member, n *node, since core.Position, known boo
 		return at, nil
 	}
 	if !known {
-		at, err = n.hub.Position(ctx, m)
+		if at, err = n.hub.Position(ctx, m); err != nil {
+			return at, err
+		}
 	} else {
 		var missed []*core.Publication
 		var recovered bool

@@ -101,7 +101,7 @@ func (sp *space) peek(token string) *head {
 
 // with does something with a channel while nobody else of this process reads or writes its position, and repeats it, with what it
 // knew forgotten, as attempt says.
-func (sp *space) with(ctx context.Context, token string, do func(*head) error) error {
+func (sp *space) with(ctx context.Context, token string, do func(context.Context, *head) error) error {
 	h := sp.head(token)
 	select {
 	case h.turn <- struct{}{}:
@@ -112,8 +112,8 @@ func (sp *space) with(ctx context.Context, token string, do func(*head) error) e
 	if err := ctx.Err(); err != nil { // Those before us have used our time up.
 		return errUnavailable.because(err)
 	}
-	return sp.attempt(ctx, func(context.Context) error {
-		err := do(h)
+	return sp.attempt(ctx, func(ctx context.Context) error {
+		err := do(ctx, h)
 		if err != nil && !errors.Is(err, errOutrun) {
 			h.forget()
 		}
@@ -128,7 +128,7 @@ func (sp *space) position(ctx context.Context, token string) (s headState, err e
 			return s, nil
 		}
 	}
-	err = sp.with(ctx, token, func(h *head) error {
+	err = sp.with(ctx, token, func(ctx context.Context, h *head) error {
 		s = h.state()
 		if !s.known || !sp.bus.Alone() {
 			if s, err = sp.load(ctx, h); err != nil {

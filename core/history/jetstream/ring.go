@@ -56,8 +56,6 @@ func (sp *space) append(ctx context.Context, h *head, pub *core.Publication, uns
 // store adds a message to the ring, if the last one on the subjects that match guard is the one that s knows.
 func (sp *space) store(ctx context.Context, m *nats.Msg, guard string, s headState) (uint64, error) {
 	if !sp.bus.Alone() {
-		ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
-		defer cancel()
 		return sp.calls.store(ctx, guarded(m, guard, s.last))
 	}
 	if !s.sure {

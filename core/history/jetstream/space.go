@@ -251,7 +251,7 @@ func (sp *space) attempt(ctx context.Context, do func(context.Context) error) er
 		}
 		err := sp.ensure(ctx)
 		if err == nil {
-			err = do(ctx)
+			err = sp.once(ctx, do)
 		}
 		pause := retryPause
 		switch {
@@ -273,4 +273,15 @@ func (sp *space) attempt(ctx context.Context, do func(context.Context) error) er
 		case <-time.After(pause):
 		}
 	}
+}
+
+// once does something that needs answers from the bus. One that goes down keeps what it was asked to itself: whoever waits for it
+// must ask again. The embedded one does not go down alone, and whom it lets wait, on a slow disk, it has not forgotten.
+func (sp *space) once(ctx context.Context, do func(context.Context) error) error {
+	if sp.bus.Alone() {
+		return do(ctx)
+	}
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	return do(ctx)
 }

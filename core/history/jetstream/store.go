@@ -115,7 +115,7 @@ func (s *Store) Append(ctx context.Context, channel string, pub *core.Publicatio
 	}
 	pub.Offset = 0
 	unsure := false
-	err = sp.with(ctx, token, func(h *head) error {
+	err = sp.with(ctx, token, func(ctx context.Context, h *head) error {
 		at, err = sp.append(ctx, h, pub, unsure)
 		unsure = unsure || err != nil && !errors.Is(err, errConflict)
 		return err
@@ -224,5 +224,5 @@ func (s *Store) Remove(ctx context.Context, channel string) error {
 	if err != nil {
 		return err
 	}
-	return sp.with(ctx, token, func(h *head) error { return sp.remove(ctx, h) })
+	return sp.with(ctx, token, func(ctx context.Context, h *head) error { return sp.remove(ctx, h) })
 }
