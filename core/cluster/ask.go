@@ -82,7 +82,7 @@ func ask[Q, A any](ctx context.Context, c *Calls, p contact, v verb[Q, A], body 
 	defer cancel()
 	stay := context.AfterFunc(p.here, cancel)
 	defer stay()
-	var none A
+	var nothing A
 	for absent := time.Duration(0); ; { // For how long there has been nobody.
 		message, err := c.fetch(ctx, p.UID, v.act, body)
 		if err == nil {
@@ -91,12 +91,12 @@ func ask[Q, A any](ctx context.Context, c *Calls, p contact, v verb[Q, A], body 
 		pause := busyPause
 		switch nobody := errors.Is(err, bus.ErrNobody); {
 		case p.here.Err() != nil, nobody && !v.act:
-			return none, errLeft
+			return nothing, errLeft
 		case nobody && absent < absentMost:
 			pause = absentPause
 			absent += pause
 		case !errors.Is(err, bus.Busy), ctx.Err() != nil:
-			return none, err
+			return nothing, err
 		}
 		select {
 		case <-time.After(pause):
