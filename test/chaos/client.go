@@ -24,7 +24,7 @@ const (
 type client struct {
 	gws.BuiltinEventHandler
 
-	url     func() string // Asked anew for every attempt.
+	urls    []string // Beginning with its own; the others are tried when that does not answer.
 	user    string
 	channel string                 // Subscribed to; empty: none.
 	heard   func(pub *publication) // Called on the reading goroutine, in order.
@@ -77,10 +77,10 @@ var errGone = errors.New("the connection ended")
 // run keeps the client connected until it is closed.
 func (c *client) run() {
 	pause := retryFirst
-	for {
-		lost, err := c.connect()
+	for attempt := 0; ; attempt++ {
+		lost, err := c.connect(c.urls[attempt%len(c.urls)])
 		if err == nil {
-			pause = retryFirst
+			pause, attempt = retryFirst, -1
 			<-lost
 			c.up.Store(false)
 		}
@@ -99,9 +99,9 @@ func (c *client) run() {
 }
 
 // connect makes one connection, says who it is and subscribes.
-func (c *client) connect() (lost chan struct{}, err error) {
+func (c *client) connect(url string) (lost chan struct{}, err error) {
 	conn, _, err := gws.NewClient(c, &gws.ClientOption{ //nolint:bodyclose // The response of an upgrade has no body.
-		Addr: c.url(), HandshakeTimeout: answerWithin, RequestHeader: http.Header{"Sec-WebSocket-Protocol": {"centrifuge-json"}},
+		Addr: url, HandshakeTimeout: answerWithin, RequestHeader: http.Header{"Sec-WebSocket-Protocol": {"centrifuge-json"}},
 	})
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package chaos
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -11,10 +12,10 @@ import (
 
 // Load says how many clients talk how much.
 type Load struct {
-	Subscribers int // Spread evenly over the channels.
-	Channels    int // Each with one publisher.
-	Rate        int // Publications a second in each channel.
-	URLs        []string
+	Subscribers int      // Spread evenly over the channels.
+	Channels    int      // Each with one publisher.
+	Rate        int      // Publications a second in each channel.
+	URLs        []string // Client i prefers URL i modulo their number.
 }
 
 // Fleet is clients under load. Each publication carries its number; every subscriber checks that what was acknowledged arrives once and
@@ -75,8 +76,9 @@ func Board(t testing.TB, load Load) *Fleet {
 func channelName(i int) string { return fmt.Sprintf("chaos %d.*", i) }
 
 func (f *Fleet) client(i int, user string) *client {
+	own := i % len(f.load.URLs)
 	return &client{
-		url: func() string { return f.load.URLs[i%len(f.load.URLs)] }, user: user, heard: func(*publication) {},
+		urls: slices.Concat(f.load.URLs[own:], f.load.URLs[:own]), user: user, heard: func(*publication) {},
 		failed: func(err error) {
 			if f.failures.Add(1) <= 20 { // One loss shows at many clients.
 				f.t.Errorf("%s: %v", user, err)

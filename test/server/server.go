@@ -56,7 +56,7 @@ func Start(t testing.TB, o Options) *Server {
 		o.Dir = t.TempDir()
 	}
 	o, second := arrange(t, o)
-	s := &Server{t: t, options: o, client: freeAddr(t), api: freeAddr(t)}
+	s := &Server{t: t, options: o, client: FreeAddr(t), api: FreeAddr(t)}
 	for name, text := range o.Plugins {
 		s.WritePlugin(name, text)
 	}
@@ -240,9 +240,9 @@ func status(ctx context.Context, url string) int {
 	return res.StatusCode
 }
 
-// freeAddr finds a loopback port nobody listens on. The server gets the number, not the socket, so that it can come back on the
+// FreeAddr finds a loopback port nobody listens on. The server gets the number, not the socket, so that it can come back on the
 // same port after a restart.
-func freeAddr(t testing.TB) string {
+func FreeAddr(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

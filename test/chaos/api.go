@@ -1,0 +1,115 @@
+package chaos
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+)
+
+// API asks a server's API, which needs no key.
+type API struct {
+	t   testing.TB
+	url string
+}
+
+// NewAPI asks the API at host:port.
+func NewAPI(t testing.TB, addr string) *API { return &API{t: t, url: "http://" + addr + "/api/"} }
+
+// Process is one that status shows.
+type Process struct {
+	UID, Name, Kind, Agent, State string
+	Worker, PID, Sessions         int
+	Restarts                      int
+	Version                       string
+}
+
+// Processes returns all that the server knows, but for those that have gone.
+func (a *API) Processes() []Process {
+	a.t.Helper()
+	var status struct{ Nodes []Process }
+	a.call("status", struct{}{}, &status)
+	return status.Nodes
+}
+
+// Workers returns the workers that are ready.
+func (a *API) Workers() (ready []Process) {
+	a.t.Helper()
+	for _, p := range a.Processes() {
+		if p.Kind == "worker" && p.State == "ready" {
+			ready = append(ready, p)
+		}
+	}
+	return ready
+}
+
+// Sessions returns how many sessions there are in the whole installation.
+func (a *API) Sessions() (n int) {
+	a.t.Helper()
+	for _, p := range a.Processes() {
+		n += p.Sessions
+	}
+	return n
+}
+
+// RestartWorkers replaces all workers and returns when that is done.
+func (a *API) RestartWorkers() {
+	a.t.Helper()
+	a.call("restart", map[string]string{"what": "workers"}, nil)
+	Await(a.t, 2*Patience, "the workers are replaced", func() string {
+		var status struct {
+			Restarts []struct {
+				Running bool
+				Error   string
+				Done    int
+			}
+		}
+		a.call("status", struct{}{}, &status)
+		for _, r := range status.Restarts {
+			if r.Error != "" {
+				a.t.Fatalf("the restart failed: %s", r.Error)
+			}
+			if r.Running {
+				return fmt.Sprintf("%d were", r.Done)
+			}
+		}
+		return ""
+	})
+}
+
+func (a *API) call(method string, request, result any) {
+	a.t.Helper()
+	body, err := json.Marshal(request)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, a.url+method, bytes.NewReader(body))
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	var got struct {
+		Error  *struct{ Message string }
+		Result json.RawMessage
+	}
+	if err := json.NewDecoder(answer.Body).Decode(&got); err != nil {
+		a.t.Fatalf("%s: %s, %v", method, answer.Status, err)
+	}
+	if got.Error != nil {
+		a.t.Fatalf("%s: %s", method, got.Error.Message)
+	}
+	if result != nil {
+		if err := json.Unmarshal(got.Result, result); err != nil {
+			a.t.Fatalf("%s: %v", method, err)
+		}
+	}
+}
