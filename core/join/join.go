@@ -64,8 +64,9 @@ type RefusedError string
 
 func (e RefusedError) Error() string { return string(e) }
 
-// Join asks an agent what this process has to do, and has the bus hold to the agent's terms. While there is none, or the bus is not there, it goes on trying until ctx ends. Its
-// errors are a RefusedError, or that ctx has ended, or that the agent that started this process is gone.
+// Join asks an agent what this process has to do, and has the bus hold to the agent's terms. While there is none, or the bus is not
+// there, it goes on trying until ctx ends. Its errors are a RefusedError, or that ctx has ended, or that the agent that started this
+// process is gone.
 func Join(ctx context.Context, o Options) (*Joined, error) {
 	wait, lonely, most := retryFirst, time.Time{}, cmp.Or(o.Patience, patience)
 	said := &saying{log: o.Log}
