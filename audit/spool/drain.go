@@ -68,13 +68,14 @@ type Drain struct {
 	aside  natsjs.Stream
 	ledger *ledger
 
-	watch watch
-	stats stats
+	ending chan struct{} // Closed when Run's end is asked for.
+	watch  watch
+	stats  stats
 }
 
 // NewDrain returns a drain, which does nothing until Run runs.
 func NewDrain(o Options) *Drain {
-	return &Drain{options: o.withDefaults(), names: namesOn(o.Bus), id: core.NewID().String()}
+	return &Drain{options: o.withDefaults(), names: namesOn(o.Bus), id: core.NewID().String(), ending: make(chan struct{})}
 }
 
 // Open connects, or begins to, and makes the spool if the bus answers. The connection ends with the bus.
@@ -125,17 +126,22 @@ func (d *Drain) ensure(ctx context.Context) error {
 	return nil
 }
 
-// Run drains until ctx ends. The leader then stores what is in the spool by that time, for at most the drain timeout. It may run once.
+// errEnding says that the store failed when the end was asked for already.
+var errEnding = errors.New("the audit store does not take events, and the server ends; they stay in the spool")
+
+// Run drains until ctx ends. The leader then stores what is in the spool by that time, for at most the drain timeout and as long as the
+// store takes it. It may run once.
 func (d *Drain) Run(ctx context.Context) {
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	stop := context.AfterFunc(ctx, func() {
+		close(d.ending)
 		time.AfterFunc(d.options.DrainTimeout, end)
 	})
 	defer stop()
 	for pause := firstPause; ; pause = min(2*pause, maxPause) {
 		err := d.turn(ctx, life)
-		if err == nil {
+		if err == nil || errors.Is(err, errEnding) {
 			return
 		}
 		if d.stats.trouble(err) {
@@ -207,7 +213,7 @@ func (d *Drain) lead(ctx, life context.Context) error {
 	}
 	depose(nil)
 	beating.Wait()
-	if err == nil {
+	if err == nil || errors.Is(err, errEnding) {
 		// The next one need not wait. If this fails he waits.
 		_ = d.ledger.change(context.WithoutCancel(life), func(r *record) { r.Leader = "" })
 	}
@@ -237,8 +243,8 @@ func (d *Drain) beat(leading context.Context, depose context.CancelCauseFunc) {
 			depose(err)
 			return
 		}
-		last, known := d.watch.look(leading, d.stream, d.aside)
-		if r, _ := d.ledger.now(); known && last < r.Done {
+		r, _ := d.ledger.now() // Before the look: messages come and are stored meanwhile.
+		if last, known := d.watch.look(leading, d.stream, d.aside); known && last < r.Done {
 			depose(errors.New("the bus has lost the end of the audit spool"))
 			return
 		}

@@ -62,6 +62,21 @@ func TestRestarts(t *testing.T) {
 	}
 }
 
+// A store that is down does not hold up the end: the events are safe. The next one need not wait to lead.
+func TestEndWhileTheStoreIsDown(t *testing.T) {
+	dir := t.TempDir()
+	srv := startServer(t, dir)
+	store := &faults{Writer: openSQLite(t, filepath.Join(dir, "audit.db"))}
+	store.set(down, nil)
+	d := runDrain(t, spool.Options{Bus: srv.bus, Sink: store, DrainTimeout: time.Hour})
+	(&life{name: "node"}).write(t, openWriter(t, srv.bus), 100)
+	within(t, "the drain tells of the trouble", func() bool { return strings.Contains(d.Problem(), "wait in the spool") })
+	d.stop()
+	store.set(nil, nil)
+	runDrain(t, spool.Options{Bus: srv.bus, Sink: store})
+	arrive(t, store.Writer.(asker), 100)
+}
+
 // The leader is killed after a range was stored and before it could say so. The other one stores exactly this range again.
 func TestLeaderKilledAfterStoring(t *testing.T) {
 	t.Parallel()

@@ -141,6 +141,8 @@ func (d *Drain) write(ctx context.Context, b *audit.Batch) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-d.ending:
+			return errEnding
 		case <-time.After(pause + rand.N(pause/4)): //nolint:gosec // Nothing depends on its being unpredictable.
 		}
 	}
