@@ -7,6 +7,7 @@ import (
 	"github.com/zenconn/server/core"
 	"github.com/zenconn/server/core/cluster"
 	"github.com/zenconn/server/core/kv"
+	"github.com/zenconn/server/core/metrics"
 	"github.com/zenconn/server/core/session"
 	"github.com/zenconn/server/hooks"
 	"github.com/zenconn/server/hooks/host"
@@ -20,7 +21,7 @@ func (n *Node) openPlugins(ctx context.Context) error {
 	if err := store.Open(ctx); err != nil {
 		return err
 	}
-	n.services = host.New(host.Options{KV: store})
+	n.services = host.New(host.Options{KV: store, Metrics: metrics.NewPlugins(n.registry)})
 	links, err := plugins.Links(o.Plugins, plugins.Options{
 		Cache: filepath.Join(o.Config.Data, "compiled"), Services: n.services, Log: n.log,
 	})
