@@ -38,6 +38,17 @@ func ParsePermissions(names []string) (Permission, error) {
 	return all, nil
 }
 
+// String names the permissions, such as sub,pub.
+func (p Permission) String() string {
+	var names []string
+	for bit, name := range []string{"sub", "pub", "prs", "hst", "brd"} {
+		if p>>bit&1 == 1 {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, ",")
+}
+
 // Grant gives permissions in the channels that match.
 type Grant struct {
 	allow    Permission
@@ -113,6 +124,16 @@ func NewGrant(channels []string, match string, allow []string) (Grant, error) {
 		g.patterns = append(g.patterns, pattern{re, reserved})
 	}
 	return g, nil
+}
+
+// String says what the grant gives, and where: channels by their names, patterns as the expressions they have become. Grants that give the
+// same in the same words have the same text.
+func (g Grant) String() string {
+	where := slices.Clone(g.channels)
+	for _, p := range g.patterns {
+		where = append(where, p.Regexp.String())
+	}
+	return g.allow.String() + " in " + strings.Join(where, " ")
 }
 
 // UnmarshalJSON reads the form grants have in tokens and hook answers:

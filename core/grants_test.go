@@ -137,3 +137,20 @@ func TestGrantRefuses(t *testing.T) {
 		})
 	}
 }
+
+func TestGrantsInWords(t *testing.T) {
+	grant, err := core.NewGrant([]string{"room:*", "news"}, "wildcard", []string{"pub", "sub"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := grant.String(), `sub,pub in (?s)\A(?:room:.*)\z (?s)\A(?:news)\z`; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	exact, err := core.NewGrant([]string{"a", "b"}, "", []string{"brd"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := exact.String(); got != "brd in a b" {
+		t.Errorf("%q", got)
+	}
+}

@@ -83,6 +83,9 @@ func (s *Services) Run(ctx context.Context) {
 	}
 }
 
+// Running says whether Run has begun, and not ended.
+func (s *Services) Running() bool { return s.running.Load() }
+
 var errNotRunning = Failure("the server is starting or stopping")
 
 // uncounted is Metrics for those who want none.
