@@ -1,9 +1,13 @@
 package cli_test
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/lxzan/gws"
 )
 
 // What the server does for plugins is there in a real one: a store that survives a restart, publishing into the history, passwords, and
@@ -79,5 +83,95 @@ plugins:
 		if code := s.stop(); code != 0 {
 			t.Errorf("exit code %d: %s", code, s.stderr)
 		}
+	}
+}
+
+// listener is a client that notes what comes.
+type listener struct {
+	gws.BuiltinEventHandler
+	frames chan string
+	closed chan uint16
+}
+
+func (l *listener) OnMessage(_ *gws.Conn, m *gws.Message) { l.frames <- m.Data.String() }
+
+func (l *listener) OnClose(_ *gws.Conn, err error) {
+	code := uint16(0)
+	if e, ok := errors.AsType[*gws.CloseError](err); ok {
+		code = e.Code
+	}
+	l.closed <- code
+}
+
+// A plugin may act on the very session that is waiting for it.
+func TestPluginsActOnTheSessionThatWaits(t *testing.T) {
+	inFolder(t, "acts.lua", `
+		function on_connect() return true end
+		function on_subscribe(ev)
+			assert(server.publish(ev.channel, json.encode({by = ev.client})))
+			if ev.channel ~= "first" then
+				assert(server.unsubscribe(nil, ev.client, "first"))
+			end
+			if ev.channel == "last" then
+				assert(server.disconnect(nil, ev.client, 4001, "enough"))
+			end
+			return true
+		end
+		function on_publish(ev)
+			assert(server.publish(ev.channel, ev.data)) -- Which asks nobody, so that it ends.
+			return true
+		end`, "zenconn.yaml", `
+auth: {type: hook}
+namespaces: {default: }
+plugins:
+  load:
+    - {path: acts.lua, deadline: 10s, allow: {publish: true, unsubscribe: true, disconnect: true}}
+`)
+	s := serve(t, "--config", "zenconn.yaml")
+	l := &listener{frames: make(chan string, 100), closed: make(chan uint16, 1)}
+	conn, _, err := gws.NewClient(l, &gws.ClientOption{Addr: "ws://" + s.client + "/connection/websocket"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	go conn.ReadLoop()
+	var seen strings.Builder
+	say := func(command string, until ...string) {
+		t.Helper()
+		if err := conn.WriteString(command); err != nil {
+			t.Fatal(err)
+		}
+		from := seen.Len()
+		for _, want := range until {
+			for timeout := time.After(20 * time.Second); !strings.Contains(seen.String()[from:], want); {
+				select {
+				case frame := <-l.frames:
+					seen.WriteString(frame + "\n")
+				case <-timeout:
+					t.Fatalf("after %s there is no %s in\n%s\n%s", command, want, seen.String()[from:], s.stderr)
+				}
+			}
+		}
+	}
+	say(`{"id":1,"connect":{}}`, `"id":1,"connect"`)
+	say(`{"id":2,"subscribe":{"channel":"first"}}`, `"id":2,"subscribe"`)
+	say(`{"id":3,"publish":{"channel":"first","data":"hello"}}`, `"id":3,"publish"`)
+	if n := strings.Count(seen.String(), `"data":"hello"`); n != 2 {
+		t.Errorf("the publication came %d times:\n%s", n, &seen)
+	}
+	say(`{"id":4,"subscribe":{"channel":"second"}}`, `"id":4,"subscribe"`, `{"channel":"first","unsubscribe":{"code":2000`)
+	say(`{"id":5,"subscribe":{"channel":"last"}}`)
+	select {
+	case code := <-l.closed:
+		if code != 4001 {
+			t.Errorf("closed with %d", code)
+		}
+	case <-time.After(20 * time.Second):
+		t.Errorf("not closed\n%s", s.stderr)
+	}
+	if log := s.stderr.String(); strings.Contains(log, "a plugin failed") {
+		t.Error(log)
+	}
+	if code := s.stop(); code != 0 {
+		t.Errorf("exit code %d: %s", code, s.stderr)
 	}
 }
