@@ -30,8 +30,8 @@ func launchCluster(t *testing.T) *natsCluster {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer l.Close()
 		ports[i] = l.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // It listens on TCP.
+		l.Close()
 	}
 	for i := range c.options {
 		routes = append(routes, &url.URL{Scheme: "nats", Host: fmt.Sprint("127.0.0.1:", ports[i])})

@@ -54,13 +54,11 @@ type installation struct {
 
 // node is what a process of the installation has for its channels.
 type node struct {
-	bus       *bus.Bus
-	store     *jetstream.Store
-	relay     *relay.Relay
-	hub       *hub.Hub
-	flushers  *outbound.Flushers
-	metrics   *metrics.Metrics
-	delivered func(*core.Publication, int) // nil: nobody counts.
+	store    *jetstream.Store
+	relay    *relay.Relay
+	hub      *hub.Hub
+	flushers *outbound.Flushers
+	metrics  *metrics.Metrics
 }
 
 // settings change how a node is made.
@@ -104,7 +102,7 @@ func (in *installation) add(t testing.TB, set settings) *node {
 	for _, ns := range []*channel.Namespace{kept, short} {
 		namespaces[ns.Name] = jetstream.Namespace{Limits: limitsOf(ns), Memory: set.memory}
 	}
-	n := &node{bus: set.bus, flushers: outbound.NewFlushers(1), metrics: metrics.New(prometheus.NewRegistry())}
+	n := &node{flushers: outbound.NewFlushers(1), metrics: metrics.New(prometheus.NewRegistry())}
 	n.store = jetstream.New(jetstream.Options{Bus: set.bus, Namespaces: namespaces, Of: channel.NamespaceOf, Log: silent})
 	if err := n.store.Open(); err != nil {
 		t.Fatal(err)

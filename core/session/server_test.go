@@ -57,6 +57,7 @@ func (s *sink) Write(p []byte) (int, error) {
 }
 func (s *sink) Close() error                     { return nil }
 func (s *sink) SetWriteDeadline(time.Time) error { return nil }
+func (s *sink) SetReadDeadline(time.Time) error  { return nil }
 
 func (s *sink) String() string {
 	s.mu.Lock()

@@ -141,9 +141,22 @@ func (sp *space) position(ctx context.Context, token string) (s headState, err e
 			}
 		}
 		h.set(s)
+		if !s.open && !sp.bus.Alone() {
+			sp.release(h)
+		}
 		return nil
 	})
 	return s, err
+}
+
+// release forgets a channel that has nothing to close, and that has to be read again anyway, because others may write to it: somebody
+// may listen to very many of them. Who still has the head is to its next user as another process is.
+func (sp *space) release(h *head) {
+	sp.mu.Lock()
+	defer sp.mu.Unlock()
+	if sp.heads[h.token] == h {
+		delete(sp.heads, h.token)
+	}
 }
 
 // refreshDue says that a closed record is so old that it would be forgotten although somebody asks for it.

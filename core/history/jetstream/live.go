@@ -10,8 +10,8 @@ import (
 	"github.com/zenconn/server/core/bus"
 )
 
-// LiveSubjects, between the bus's prefix and a channel's token, is where a stream repeats what it stores when several processes are
-// on the bus: in the order of the offsets, and at most once.
+// LiveSubjects is what stands between the bus's prefix and a channel's token where a stream repeats what it stores when several
+// processes are on the bus: in the order of the offsets, and at most once.
 const LiveSubjects = ".live."
 
 // The headers that JetStream adds to what it repeats.
