@@ -3,6 +3,7 @@ package chaos_test
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/zenconn/server/test/chaos"
@@ -26,6 +27,13 @@ bus:
   cluster: {listen: "%s", peers: "%s", name: chaos, secret: 0123456789abcdef}
 `, i, listen[i], strings.Join(peers, ","))})
 	}
+	t.Cleanup(func() { // All at once: the last alone could store nothing any more, and would try.
+		var stopping sync.WaitGroup
+		for _, s := range all {
+			stopping.Go(func() { s.Stop() })
+		}
+		stopping.Wait()
+	})
 	chaos.Await(t, chaos.Patience, "the three agents are one cluster", func() string {
 		for _, s := range all {
 			if n := len(chaos.NewAPI(t, s.APIAddr()).Processes()); n != 3 {
