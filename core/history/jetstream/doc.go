@@ -18,6 +18,12 @@
 // the bus the turns of the channel in this process are enough, and it is left out, except after an attempt whose end is not known:
 // that may still be carried out. Then messages are also stored in groups with a single acknowledgement.
 //
+// # Several processes
+//
+// The ring's stream then repeats what it stores on the live subject of the channel (LiveSubjects), in its order. The processes
+// deliver that to their clients, and hand it to Live, so that the next append there begins with what is known already; a comparison
+// that fails costs a reading otherwise. A namespace that is kept in memory has streams with names of their own.
+//
 // # The position
 //
 // Writing the position along with every publication would double the work. It is written only when a channel is opened and
