@@ -51,20 +51,20 @@ func (n action) carryOut(ctx context.Context, s Server) {
 }
 
 // later queues an action.
-func (a *Plugin) later(name string, do func(ctx context.Context, s Server) error) error {
-	if !a.services.running.Load() || a.services.server.Load() == nil {
+func (p *Plugin) later(name string, do func(ctx context.Context, s Server) error) error {
+	if !p.services.running.Load() || p.services.server.Load() == nil {
 		return errNotRunning
 	}
 	select {
-	case a.services.actions <- action{a, name, do}:
+	case p.services.actions <- action{p, name, do}:
 		return nil
 	default:
-		a.services.metrics.PluginActions(a.name, name, "dropped", 1)
+		p.services.metrics.PluginActions(p.name, name, "dropped", 1)
 		return failure("too much is waiting to be done")
 	}
 }
 
-func serverPublish(ctx context.Context, a *Plugin, c *Call) error {
+func serverPublish(ctx context.Context, p *Plugin, c *Call) error {
 	channel, data, tags := c.Args[0].Text, c.Args[1].Text, c.Args[2].Text
 	if err := c.outside(hooks.OnAudit, hooks.OnChannel); err != nil {
 		return err
@@ -79,26 +79,26 @@ func serverPublish(ctx context.Context, a *Plugin, c *Call) error {
 	if err != nil {
 		return failure("the tags are not a JSON object of texts")
 	}
-	server := a.services.server.Load()
+	server := p.services.server.Load()
 	if server == nil {
 		return errNotRunning
 	}
-	return a.told(ctx, "server_publish", (*server).Publish(ctx, a.name, channel, []byte(data), fields))
+	return p.told(ctx, "server_publish", (*server).Publish(ctx, p.name, channel, []byte(data), fields))
 }
 
 // told makes what the plugin learns of what the server says.
-func (a *Plugin) told(ctx context.Context, what string, err error) error {
+func (p *Plugin) told(ctx context.Context, what string, err error) error {
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
 	if refusal, ok := errors.AsType[*core.Error](err); ok {
 		return Failure(refusal.Message)
 	}
-	a.log.Failed(what+" failed", err)
+	p.log.Failed(what+" failed", err)
 	return Failure("the server could not do it")
 }
 
-func serverUnsubscribe(_ context.Context, a *Plugin, c *Call) error {
+func serverUnsubscribe(_ context.Context, p *Plugin, c *Call) error {
 	user, client, channel := c.Args[0].Text, c.Args[1].Text, c.Args[2].Text
 	if err := c.target(); err != nil {
 		return err
@@ -106,12 +106,12 @@ func serverUnsubscribe(_ context.Context, a *Plugin, c *Call) error {
 	if err := checkChannel(channel); err != nil {
 		return err
 	}
-	return a.later("server_unsubscribe", func(ctx context.Context, s Server) error {
-		return s.Unsubscribe(ctx, a.name, user, client, channel)
+	return p.later("server_unsubscribe", func(ctx context.Context, s Server) error {
+		return s.Unsubscribe(ctx, p.name, user, client, channel)
 	})
 }
 
-func serverDisconnect(_ context.Context, a *Plugin, c *Call) error {
+func serverDisconnect(_ context.Context, p *Plugin, c *Call) error {
 	user, client, code, reason := c.Args[0].Text, c.Args[1].Text, c.Args[2].Int, c.Args[3].Text
 	if err := c.target(); err != nil {
 		return err
@@ -129,8 +129,8 @@ func serverDisconnect(_ context.Context, a *Plugin, c *Call) error {
 		}
 		d.Reason = reason
 	}
-	return a.later("server_disconnect", func(ctx context.Context, s Server) error {
-		return s.Disconnect(ctx, a.name, user, client, d)
+	return p.later("server_disconnect", func(ctx context.Context, s Server) error {
+		return s.Disconnect(ctx, p.name, user, client, d)
 	})
 }
 

@@ -11,12 +11,12 @@ const (
 	maxCounterName = 64
 )
 
-func metricAdd(_ context.Context, a *Plugin, c *Call) error {
+func metricAdd(_ context.Context, p *Plugin, c *Call) error {
 	n := max(c.Args[1].Int, 1)
 	if c.Args[1].Int < 0 {
 		return failure("a counter does not go down")
 	}
-	counter, err := a.counter(c.Args[0].Text)
+	counter, err := p.counter(c.Args[0].Text)
 	if err != nil {
 		return err
 	}
@@ -25,20 +25,20 @@ func metricAdd(_ context.Context, a *Plugin, c *Call) error {
 }
 
 // counter finds or makes one of the plugin's counters.
-func (a *Plugin) counter(name string) (Counter, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if c := a.metrics[name]; c != nil {
+func (p *Plugin) counter(name string) (Counter, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c := p.metrics[name]; c != nil {
 		return c, nil
 	}
 	const letters = "abcdefghijklmnopqrstuvwxyz_"
 	switch {
 	case name == "" || len(name) > maxCounterName || strings.Trim(name, letters+"0123456789") != "" || !strings.ContainsRune(letters, rune(name[0])):
 		return nil, failure("a counter's name has 1 to %d lower-case letters, digits and _, and begins with none of the digits", maxCounterName)
-	case len(a.metrics) >= maxCounters:
+	case len(p.metrics) >= maxCounters:
 		return nil, failure("the plugin has %d counters already; a name must not depend on what clients send", maxCounters)
 	}
-	c := a.services.metrics.PluginMetric(a.name, name)
-	a.metrics[name] = c
+	c := p.services.metrics.PluginMetric(p.name, name)
+	p.metrics[name] = c
 	return c, nil
 }

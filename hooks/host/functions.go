@@ -22,7 +22,7 @@ type Function struct {
 
 	index    int
 	anywhere bool // It can be used while the plugin is loaded, too.
-	run      func(ctx context.Context, a *Plugin, c *Call) error
+	run      func(ctx context.Context, p *Plugin, c *Call) error
 }
 
 // Param is a parameter or a result.

@@ -158,16 +158,16 @@ func algorithmsOf(public crypto.PublicKey) ([]string, error) {
 	return nil, errors.New("pem is of a kind that signs no tokens: want RSA, Ed25519, or the curve P-256, P-384 or P-521")
 }
 
-func (a *Plugin) key(name string) (*signer, error) {
-	if s := a.keys[name]; s != nil {
+func (p *Plugin) key(name string) (*signer, error) {
+	if s := p.keys[name]; s != nil {
 		return s, nil
 	}
 	return nil, failure("the plugin has no key called %.40q in its keys", name)
 }
 
-func jwtVerify(_ context.Context, a *Plugin, c *Call) error {
+func jwtVerify(_ context.Context, p *Plugin, c *Call) error {
 	token := c.Args[0].Text
-	s, err := a.key(c.Args[1].Text)
+	s, err := p.key(c.Args[1].Text)
 	if err != nil {
 		return err
 	}
@@ -213,9 +213,9 @@ func tokenProblem(err error) string {
 	return "it cannot be verified"
 }
 
-func jwtSign(_ context.Context, a *Plugin, c *Call) error {
+func jwtSign(_ context.Context, p *Plugin, c *Call) error {
 	claims := c.Args[0].Text
-	s, err := a.key(c.Args[1].Text)
+	s, err := p.key(c.Args[1].Text)
 	switch {
 	case err != nil:
 		return err

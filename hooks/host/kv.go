@@ -50,24 +50,24 @@ func checkEntry(c *Call, ttl int64) error {
 }
 
 // stored makes what the plugin learns of what the store says.
-func (a *Plugin) stored(ctx context.Context, err error) error {
+func (p *Plugin) stored(ctx context.Context, err error) error {
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
 	if f, ok := err.(Failure); ok { //nolint:errorlint // A wrapped one has a sentence around it that is not for the plugin.
 		return f
 	}
-	a.log.Failed("the store of plugins does not answer", err)
+	p.log.Failed("the store of plugins does not answer", err)
 	return Failure("the store does not answer")
 }
 
-func kvGet(ctx context.Context, a *Plugin, c *Call) error {
+func kvGet(ctx context.Context, p *Plugin, c *Call) error {
 	if err := checkKey(c); err != nil {
 		return err
 	}
-	value, revision, err := a.services.kv.Get(ctx, a.name, c.Args[0].Text)
+	value, revision, err := p.services.kv.Get(ctx, p.name, c.Args[0].Text)
 	if err != nil {
-		return a.stored(ctx, err)
+		return p.stored(ctx, err)
 	}
 	if revision == 0 {
 		return ErrAbsent
@@ -76,17 +76,17 @@ func kvGet(ctx context.Context, a *Plugin, c *Call) error {
 	return nil
 }
 
-func kvSet(ctx context.Context, a *Plugin, c *Call) error {
+func kvSet(ctx context.Context, p *Plugin, c *Call) error {
 	ttl := c.Args[2].Int
 	if err := checkEntry(c, ttl); err != nil {
 		return err
 	}
-	revision, err := a.services.kv.Set(ctx, a.name, c.Args[0].Text, []byte(c.Args[1].Text), time.Duration(ttl)*time.Millisecond)
+	revision, err := p.services.kv.Set(ctx, p.name, c.Args[0].Text, []byte(c.Args[1].Text), time.Duration(ttl)*time.Millisecond)
 	c.Results[0].Int = int64(revision) //nolint:gosec // Counts from 1.
-	return a.stored(ctx, err)
+	return p.stored(ctx, err)
 }
 
-func kvSwap(ctx context.Context, a *Plugin, c *Call) error {
+func kvSwap(ctx context.Context, p *Plugin, c *Call) error {
 	ttl := c.Args[3].Int
 	if err := checkEntry(c, ttl); err != nil {
 		return err
@@ -95,9 +95,9 @@ func kvSwap(ctx context.Context, a *Plugin, c *Call) error {
 		return failure("a revision is not negative")
 	}
 	revision := uint64(c.Args[2].Int) //nolint:gosec // Not negative.
-	next, err := a.services.kv.Swap(ctx, a.name, c.Args[0].Text, []byte(c.Args[1].Text), time.Duration(ttl)*time.Millisecond, revision)
+	next, err := p.services.kv.Swap(ctx, p.name, c.Args[0].Text, []byte(c.Args[1].Text), time.Duration(ttl)*time.Millisecond, revision)
 	if err != nil {
-		return a.stored(ctx, err)
+		return p.stored(ctx, err)
 	}
 	if next == 0 {
 		return ErrAbsent
@@ -106,9 +106,9 @@ func kvSwap(ctx context.Context, a *Plugin, c *Call) error {
 	return nil
 }
 
-func kvDelete(ctx context.Context, a *Plugin, c *Call) error {
+func kvDelete(ctx context.Context, p *Plugin, c *Call) error {
 	if err := checkKey(c); err != nil {
 		return err
 	}
-	return a.stored(ctx, a.services.kv.Delete(ctx, a.name, c.Args[0].Text))
+	return p.stored(ctx, p.services.kv.Delete(ctx, p.name, c.Args[0].Text))
 }

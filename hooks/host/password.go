@@ -39,43 +39,43 @@ type phc struct {
 	salt, sum    []byte
 }
 
-func (p phc) String() string {
+func (h phc) String() string {
 	base := base64.RawStdEncoding
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, p.memory, p.time, p.threads, base.EncodeToString(p.salt),
-		base.EncodeToString(p.sum))
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, h.memory, h.time, h.threads, base.EncodeToString(h.salt),
+		base.EncodeToString(h.sum))
 }
 
-func (p phc) of(password string) []byte {
-	return argon2.IDKey([]byte(password), p.salt, p.time, p.memory, p.threads, uint32(len(p.sum))) //nolint:gosec // 64 at most.
+func (h phc) of(password string) []byte {
+	return argon2.IDKey([]byte(password), h.salt, h.time, h.memory, h.threads, uint32(len(h.sum))) //nolint:gosec // 64 at most.
 }
 
 // parsePHC reads a hash, and refuses one that would take too long or too much memory.
-func parsePHC(text string) (p phc, err error) {
+func parsePHC(text string) (h phc, err error) {
 	parts := strings.Split(text, "$")
 	if len(text) > maxHashText || len(parts) != 6 || parts[0] != "" || parts[1] != "argon2id" || parts[2] != "v=19" {
-		return p, failure("this is no hash of argon2id, version 19: $argon2id$v=19$m=…,t=…,p=…$…$…")
+		return h, failure("this is no hash of argon2id, version 19: $argon2id$v=19$m=…,t=…,p=…$…$…")
 	}
 	var threads uint32
 	settings := strings.Split(parts[3], ",")
-	if len(settings) != 3 || !number32(settings[0], "m=", &p.memory) || !number32(settings[1], "t=", &p.time) || !number32(settings[2], "p=", &threads) {
-		return p, failure("the hash has settings other than m=…,t=…,p=…")
+	if len(settings) != 3 || !number32(settings[0], "m=", &h.memory) || !number32(settings[1], "t=", &h.time) || !number32(settings[2], "p=", &threads) {
+		return h, failure("the hash has settings other than m=…,t=…,p=…")
 	}
-	if threads < 1 || threads > maxHashThreads || p.time < 1 || p.memory < 8*threads || p.memory > maxHashMemory ||
-		uint64(p.time)*uint64(p.memory) > maxHashMemory*maxHashWork || p.time > 1000 {
-		return p, failure("the hash asks for m=%d, t=%d, p=%d; m may be %d at most, and m times t %d", p.memory, p.time, threads, maxHashMemory,
+	if threads < 1 || threads > maxHashThreads || h.time < 1 || h.memory < 8*threads || h.memory > maxHashMemory ||
+		uint64(h.time)*uint64(h.memory) > maxHashMemory*maxHashWork || h.time > 1000 {
+		return h, failure("the hash asks for m=%d, t=%d, p=%d; m may be %d at most, and m times t %d", h.memory, h.time, threads, maxHashMemory,
 			maxHashMemory*maxHashWork)
 	}
-	p.threads = uint8(threads)
+	h.threads = uint8(threads)
 	base := base64.RawStdEncoding.Strict()
-	p.salt, err = base.DecodeString(parts[4])
-	if err != nil || len(p.salt) < 8 || len(p.salt) > 64 {
-		return p, failure("the salt of the hash is not 8 to 64 bytes in base64")
+	h.salt, err = base.DecodeString(parts[4])
+	if err != nil || len(h.salt) < 8 || len(h.salt) > 64 {
+		return h, failure("the salt of the hash is not 8 to 64 bytes in base64")
 	}
-	p.sum, err = base.DecodeString(parts[5])
-	if err != nil || len(p.sum) < 12 || len(p.sum) > 64 {
-		return p, failure("the hash is not 12 to 64 bytes in base64")
+	h.sum, err = base.DecodeString(parts[5])
+	if err != nil || len(h.sum) < 12 || len(h.sum) > 64 {
+		return h, failure("the hash is not 12 to 64 bytes in base64")
 	}
-	return p, nil
+	return h, nil
 }
 
 func number32(text, prefix string, to *uint32) bool {
@@ -97,55 +97,55 @@ func (s *Services) hash(ctx context.Context) {
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
-		case h := <-s.hashing:
-			h.sum <- h.phc.of(h.password)
+		case job := <-s.hashing:
+			job.sum <- job.phc.of(job.password)
 		}
 	}
 }
 
-func (a *Plugin) hashed(ctx context.Context, p phc, password string) ([]byte, error) {
+func (p *Plugin) hashed(ctx context.Context, h phc, password string) ([]byte, error) {
 	if len(password) > maxPassword {
 		return nil, failure("the password is longer than %d bytes", maxPassword)
 	}
-	if !a.services.running.Load() {
+	if !p.services.running.Load() {
 		return nil, errNotRunning
 	}
-	h := hashing{phc: p, password: password, sum: make(chan []byte, 1)}
+	job := hashing{phc: h, password: password, sum: make(chan []byte, 1)}
 	select {
-	case a.services.hashing <- h:
+	case p.services.hashing <- job:
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 	select {
-	case sum := <-h.sum:
+	case sum := <-job.sum:
 		return sum, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 }
 
-func passwordHash(ctx context.Context, a *Plugin, c *Call) error {
-	p := phc{memory: hashMemory, time: hashTime, threads: hashThreads, salt: make([]byte, saltSize), sum: make([]byte, hashSize)}
-	rand.Read(p.salt) //nolint:errcheck // It never returns an error.
-	sum, err := a.hashed(ctx, p, c.Args[0].Text)
+func passwordHash(ctx context.Context, p *Plugin, c *Call) error {
+	h := phc{memory: hashMemory, time: hashTime, threads: hashThreads, salt: make([]byte, saltSize), sum: make([]byte, hashSize)}
+	rand.Read(h.salt) //nolint:errcheck // It never returns an error.
+	sum, err := p.hashed(ctx, h, c.Args[0].Text)
 	if err != nil {
 		return err
 	}
-	p.sum = sum
-	c.Results[0].Text = p.String()
+	h.sum = sum
+	c.Results[0].Text = h.String()
 	return nil
 }
 
-func passwordVerify(ctx context.Context, a *Plugin, c *Call) error {
-	p, err := parsePHC(c.Args[1].Text)
+func passwordVerify(ctx context.Context, p *Plugin, c *Call) error {
+	h, err := parsePHC(c.Args[1].Text)
 	if err != nil {
 		return err
 	}
-	sum, err := a.hashed(ctx, p, c.Args[0].Text)
+	sum, err := p.hashed(ctx, h, c.Args[0].Text)
 	if err != nil {
 		return err
 	}
-	if subtle.ConstantTimeCompare(sum, p.sum) == 1 {
+	if subtle.ConstantTimeCompare(sum, h.sum) == 1 {
 		c.Results[0].Int = 1
 	}
 	return nil

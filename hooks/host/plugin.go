@@ -27,7 +27,7 @@ type Rights struct {
 // Plugin is a plugin's way to the functions, shared by its instances. It is safe for concurrent use.
 type Plugin struct {
 	name     string
-	services *Services // nil: there are only those functions that need no right.
+	services *Services
 	log      *Log
 	rights   map[string]bool
 	keys     map[string]*signer
@@ -51,9 +51,10 @@ const (
 
 var resultNames = [results]string{"ok", "absent", "failed", "fault"}
 
-// NewPlugin gives a plugin its rights. Keys and hosts that cannot be used are an error. services may be nil, for a plugin without rights.
+// NewPlugin gives a plugin its rights. Keys and hosts that cannot be used are an error. services may be
+// nil, for a plugin without rights, and so may log.
 func NewPlugin(services *Services, plugin string, rights Rights, log *Log) (*Plugin, error) {
-	a := &Plugin{
+	p := &Plugin{
 		name: plugin, services: services, log: log, counters: make([][results]atomic.Pointer[counterBox], len(functions)),
 		metrics: map[string]Counter{}, rights: map[string]bool{
 			rightKV: rights.KV, rightHTTP: len(rights.HTTP) > 0, rightPublish: rights.Publish, rightUnsubscribe: rights.Unsubscribe,
@@ -61,11 +62,14 @@ func NewPlugin(services *Services, plugin string, rights Rights, log *Log) (*Plu
 		},
 	}
 	if services == nil {
-		a.services = New(Options{})
+		p.services = New(Options{})
+	}
+	if log == nil {
+		p.log = NewLog(nil, plugin)
 	}
 	var errs []error
 	var err error
-	if a.keys, err = signers(rights.Keys); err != nil {
+	if p.keys, err = signers(rights.Keys); err != nil {
 		errs = append(errs, err)
 	}
 	if len(rights.HTTP) > 0 {
@@ -73,29 +77,29 @@ func NewPlugin(services *Services, plugin string, rights Rights, log *Log) (*Plu
 		if err != nil {
 			errs = append(errs, fmt.Errorf("allow.http: %w", err))
 		}
-		a.web = newWeb(hosts)
+		p.web = newWeb(hosts)
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
-	return a, nil
+	return p, nil
 }
 
 // Close gives back what the plugin's calls have left open. No call may be running.
-func (a *Plugin) Close() {
-	if a.web != nil {
-		a.web.close()
+func (p *Plugin) Close() {
+	if p.web != nil {
+		p.web.close()
 	}
 }
 
 // Instances tells the metrics that the plugin has more, or fewer, instances.
-func (a *Plugin) Instances(change int) { a.services.metrics.PluginInstances(a.name, change) }
+func (p *Plugin) Instances(change int) { p.services.metrics.PluginInstances(p.name, change) }
 
 // Call carries a function out. It returns soon after c.Deadline, and holds no lock while it waits. The error is ErrAbsent, a Failure, or
 // a fault; one that wraps context.DeadlineExceeded came with the deadline.
-func (a *Plugin) Call(f *Function, c *Call) error {
+func (p *Plugin) Call(f *Function, c *Call) error {
 	c.Results = [MaxResults]Value{}
-	err := a.call(f, c)
+	err := p.call(f, c)
 	result := resultOK
 	if err != nil {
 		_, failed := errors.AsType[Failure](err)
@@ -108,31 +112,31 @@ func (a *Plugin) Call(f *Function, c *Call) error {
 			result = resultFault
 		}
 	}
-	a.count(f, result)
+	p.count(f, result)
 	return err
 }
 
-func (a *Plugin) call(f *Function, c *Call) error {
+func (p *Plugin) call(f *Function, c *Call) error {
 	switch {
-	case f.Right != "" && !a.rights[f.Right]:
-		return fmt.Errorf("the plugin %s used %s without allow.%s", a.name, f.Name, f.Right)
+	case f.Right != "" && !p.rights[f.Right]:
+		return fmt.Errorf("the plugin %s used %s without allow.%s", p.name, f.Name, f.Right)
 	case c.Hook == "" && !f.anywhere:
 		return failure("%s can be used in a hook only, not while the plugin is loaded", f.Name)
 	}
 	ctx := &lateContext{deadline: c.Deadline}
 	defer ctx.end()
-	err := f.run(ctx, a, c)
+	err := f.run(ctx, p, c)
 	if err != nil && ctx.Err() != nil { // Whatever it says, the time is the reason.
 		return fmt.Errorf("%s: %w", f.Name, context.DeadlineExceeded)
 	}
 	return err
 }
 
-func (a *Plugin) count(f *Function, result int) {
-	slot := &a.counters[f.index][result]
+func (p *Plugin) count(f *Function, result int) {
+	slot := &p.counters[f.index][result]
 	box := slot.Load()
 	if box == nil {
-		box = &counterBox{a.services.metrics.PluginCalls(a.name, f.Name, resultNames[result])}
+		box = &counterBox{p.services.metrics.PluginCalls(p.name, f.Name, resultNames[result])}
 		slot.Store(box)
 	}
 	box.Add(1)

@@ -78,18 +78,18 @@ func (w *web) redirect(next *http.Request, before []*http.Request) error {
 	return nil
 }
 
-func httpRequest(ctx context.Context, a *Plugin, c *Call) error {
-	request, err := a.web.request(ctx, c)
+func httpRequest(ctx context.Context, p *Plugin, c *Call) error {
+	request, err := p.web.request(ctx, c)
 	if err != nil {
 		return err
 	}
 	select {
-	case a.web.slots <- struct{}{}:
-		defer func() { <-a.web.slots }()
+	case p.web.slots <- struct{}{}:
+		defer func() { <-p.web.slots }()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	response, err := a.web.client.Do(request)
+	response, err := p.web.client.Do(request)
 	if err != nil {
 		return webFailure(err)
 	}
