@@ -19,7 +19,9 @@
 //
 //	GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -ldflags='-s -w' -o limit.wasm .
 //
-// An event's methods read and write the event of the running call; outside of a hook, only Config, Log and its like work. A panic,
+// An event's methods read and write the event of the running call; outside of a hook, only Config, Log and its
+// like, JWTVerify, JWTSign, MetricAdd and RandomBytes work. What else the server does for a plugin (KVGet, HTTP, ServerPublish and so on) needs
+// a right in its configuration. A panic,
 // also one of a method that could not write a field, is a fault of the plugin: the server's log has its message. Several instances
 // of a plugin run side by side, so variables must not remember anything from one call to the next.
 package hook
