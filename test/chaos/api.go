@@ -10,8 +10,10 @@ import (
 	"time"
 )
 
-// API asks a server's API, which needs no key.
+// API asks a server's API.
 type API struct {
+	Key string // Empty: it needs none.
+
 	t   testing.TB
 	url string
 }
@@ -92,6 +94,7 @@ func (a *API) call(method string, request, result any) {
 	if err != nil {
 		a.t.Fatal(err)
 	}
+	r.Header.Set("X-API-Key", a.Key)
 	answer, err := http.DefaultClient.Do(r)
 	if err != nil {
 		a.t.Fatal(err)
