@@ -44,18 +44,41 @@ type Options struct {
 	ReplaceWorkers bool
 }
 
+// ErrReplaced says that an agent has ended and left its workers running, for one that is to take its place at once.
+var ErrReplaced = errors.New("the agent is to be replaced")
+
 // Agent is one instance of the server.
 type Agent struct {
 	Options
 	config *config.Config
 	log    *slog.Logger
 	name   string
+
+	replace   chan struct{} // Closed by Replace.
+	replacing sync.Once
 }
 
 // New makes an instance.
 func New(o Options) *Agent {
 	host, _ := os.Hostname() //nolint:errcheck // Without one there is a name too.
-	return &Agent{Options: o, config: o.Config, log: o.Log, name: o.Config.Agent.NodeName(host)}
+	return &Agent{Options: o, config: o.Config, log: o.Log, name: o.Config.Agent.NodeName(host), replace: make(chan struct{})}
+}
+
+// Replace has Run end with ErrReplaced and leave the workers running, with their clients. Without workers it does nothing.
+func (a *Agent) Replace() {
+	if a.config.Agent.Workers > 0 {
+		a.replacing.Do(func() { close(a.replace) })
+	}
+}
+
+// replaced says that Replace was called.
+func (a *Agent) replaced() bool {
+	select {
+	case <-a.replace:
+		return true
+	default:
+		return false
+	}
 }
 
 // parts are what Run has opened, to be closed in the reverse order.
@@ -94,8 +117,23 @@ func (a *Agent) Run(ctx context.Context) error {
 		return errors.Join(err, p.close())
 	}
 	a.announce(p)
-	err := a.serve(ctx, p)
+	serving, stop := context.WithCancel(ctx)
+	defer stop()
+	var asked sync.WaitGroup
+	asked.Go(func() {
+		select {
+		case <-a.replace:
+			stop()
+		case <-serving.Done():
+		}
+	})
+	err := a.serve(serving, p)
 	err = errors.Join(err, p.close())
+	stop()
+	asked.Wait()
+	if err == nil && ctx.Err() == nil && a.replaced() {
+		return ErrReplaced
+	}
 	a.log.Info("stopped")
 	return err
 }

@@ -161,12 +161,30 @@ func (w *crew) replace() {
 	}
 }
 
-// run keeps the workers running until ctx ends.
+// run keeps the workers running until ctx ends. When another agent is to take this one's place it leaves them, and what looks after them
+// here, as they are: the process is about to become that agent.
 func (w *crew) run(ctx context.Context) error {
 	if w.replaceAll {
 		w.replace()
 	}
-	return w.supervisor.Run(ctx)
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer func() {
+		if !w.agent.replaced() {
+			end()
+		}
+	}()
+	ended := make(chan error, 1)
+	go func() { ended <- w.supervisor.Run(life) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	if w.agent.replaced() {
+		return nil
+	}
+	end()
+	return <-ended
 }
 
 // ready returns how many workers are ready, and what is wrong with the others.

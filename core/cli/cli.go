@@ -32,13 +32,14 @@ type environment struct {
 	stdout  io.Writer
 	stderr  io.Writer
 	environ []string // As os.Environ returns it.
+	args    []string // Without the program's name.
 }
 
 // Run runs the command that args (without the program's name) ask for and returns the exit code of the process: 0 when all went
 // well, 1 on failure, 2 when the command line or the configuration is wrong and nothing was started. Canceling ctx asks the
 // command for an orderly end.
 func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	return run(ctx, args, &environment{stdin: stdin, stdout: stdout, stderr: stderr, environ: os.Environ()})
+	return run(ctx, args, &environment{stdin: stdin, stdout: stdout, stderr: stderr, environ: os.Environ(), args: args})
 }
 
 func run(ctx context.Context, args []string, env *environment) int {
@@ -71,6 +72,7 @@ func (e usageError) Error() string { return string(e) }
 
 // newRootCommand builds the tree of commands. started becomes true when the command line was accepted and a command began.
 func newRootCommand(env *environment) (root *cobra.Command, started *bool) {
+	replaceWorkers := false
 	root = &cobra.Command{
 		Use:   "zenconn",
 		Short: "ZenConn, the real-time server",
@@ -85,11 +87,7 @@ variables (ZENCONN_CLIENT__ADDR) and flags (--client.addr), the later ones winni
   zenconn --config zenconn.yaml --client.addr :8080   the same on another port`,
 		Args: unknownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			loaded, err := env.load(cmd)
-			if err != nil {
-				return err
-			}
-			return serve(cmd.Context(), env, loaded)
+			return serve(cmd.Context(), env, func() (*config.Loaded, error) { return env.load(cmd) }, replaceWorkers)
 		},
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -100,6 +98,8 @@ variables (ZENCONN_CLIENT__ADDR) and flags (--client.addr), the later ones winni
 	root.SetErr(env.stderr)
 	root.SetFlagErrorFunc(flagError)
 	root.PersistentFlags().StringArray("config", nil, "configuration `FILE` (.yaml, .toml or .json); repeatable, later ones win")
+	root.Flags().BoolVar(&replaceWorkers, replaceFlag, false, "replace the workers that are found running")
+	_ = root.Flags().MarkHidden(replaceFlag) // It exists.
 	config.AddFlags(root.PersistentFlags())
 
 	// The one place where commands are listed.

@@ -2,24 +2,77 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"os/signal"
+	"sync"
+	"syscall"
 
 	"github.com/zenconn/server/core/agent"
 	"github.com/zenconn/server/core/config"
 )
 
-// serve runs the server until ctx ends.
-func serve(ctx context.Context, env *environment, loaded *config.Loaded) error {
+// serve runs the server until ctx ends. load reads the configuration again; replaceWorkers has workers that are found running replaced.
+func serve(ctx context.Context, env *environment, load func() (*config.Loaded, error), replaceWorkers bool) error {
+	loaded, err := load()
+	if err != nil {
+		return err
+	}
 	c := &loaded.Config
 	self, err := os.Executable()
 	if err != nil && c.Agent.Workers > 0 {
 		return fmt.Errorf("workers cannot be started: %w", err)
 	}
-	return agent.New(agent.Options{
-		Config: c, Version: version(), Executable: self, Stdout: env.stdout, Stderr: env.stderr, Log: newLogger(c.Log, env),
-	}).Run(ctx)
+	log := newLogger(c.Log, env)
+	a := agent.New(agent.Options{
+		Config: c, Version: version(), Executable: self, Stdout: env.stdout, Stderr: env.stderr, Log: log, ReplaceWorkers: replaceWorkers,
+	})
+	ctx, stop := context.WithCancel(ctx)
+	var hearing sync.WaitGroup
+	hearing.Go(func() { hear(ctx, log, func() { reload(a, c, log, load) }) })
+	err = a.Run(ctx)
+	stop()
+	hearing.Wait()
+	if errors.Is(err, agent.ErrReplaced) {
+		return env.becomeNext(self)
+	}
+	return err
+}
+
+// hear does something at every SIGHUP until ctx ends.
+func hear(ctx context.Context, log *slog.Logger, do func()) {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangups:
+			log.Info("asked to begin anew (SIGHUP)")
+			do()
+		}
+	}
+}
+
+// reload has an agent with workers begin anew: with the configuration, the plugins and the program that are there now. Its workers, and
+// their clients, stay, until the new agent replaces one after the other. A wrong configuration changes nothing.
+func reload(a *agent.Agent, c *config.Config, log *slog.Logger, load func() (*config.Loaded, error)) {
+	next, err := load()
+	if err != nil {
+		log.Error("the configuration is wrong now; nothing was changed", "error", err)
+		return
+	}
+	switch {
+	case c.Agent.Workers == 0:
+		log.Warn("without worker processes (agent.workers) the configuration is read at the start only")
+	case next.Config.Agent.Workers == 0:
+		log.Error("agent.workers is 0 now: that takes a restart of the server; nothing was changed")
+	default:
+		a.Replace()
+	}
 }
 
 // newLogger makes the application log, which goes to standard error: standard output is the access log's.

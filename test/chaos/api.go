@@ -82,22 +82,35 @@ func (a *API) RestartWorkers() {
 	})
 }
 
+// Look is Processes, for when the server may not answer.
+func (a *API) Look() ([]Process, error) {
+	var status struct{ Nodes []Process }
+	err := a.try("status", struct{}{}, &status)
+	return status.Nodes, err
+}
+
 func (a *API) call(method string, request, result any) {
 	a.t.Helper()
+	if err := a.try(method, request, result); err != nil {
+		a.t.Fatal(err)
+	}
+}
+
+func (a *API) try(method string, request, result any) error {
 	body, err := json.Marshal(request)
 	if err != nil {
-		a.t.Fatal(err)
+		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, a.url+method, bytes.NewReader(body))
 	if err != nil {
-		a.t.Fatal(err)
+		return err
 	}
 	r.Header.Set("X-API-Key", a.Key)
 	answer, err := http.DefaultClient.Do(r)
 	if err != nil {
-		a.t.Fatal(err)
+		return err
 	}
 	defer answer.Body.Close()
 	var got struct {
@@ -105,14 +118,16 @@ func (a *API) call(method string, request, result any) {
 		Result json.RawMessage
 	}
 	if err := json.NewDecoder(answer.Body).Decode(&got); err != nil {
-		a.t.Fatalf("%s: %s, %v", method, answer.Status, err)
+		return fmt.Errorf("%s: %s, %w", method, answer.Status, err)
 	}
 	if got.Error != nil {
-		a.t.Fatalf("%s: %s", method, got.Error.Message)
+		return fmt.Errorf("%s: %s", method, got.Error.Message)
 	}
-	if result != nil {
-		if err := json.Unmarshal(got.Result, result); err != nil {
-			a.t.Fatalf("%s: %v", method, err)
-		}
+	if result == nil {
+		return nil
 	}
+	if err := json.Unmarshal(got.Result, result); err != nil {
+		return fmt.Errorf("%s: %w", method, err)
+	}
+	return nil
 }

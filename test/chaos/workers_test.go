@@ -1,6 +1,7 @@
 package chaos_test
 
 import (
+	"fmt"
 	"os"
 	"syscall"
 	"testing"
@@ -85,6 +86,40 @@ func TestWorkersRestarted(t *testing.T) {
 	grow(t, f, 50)
 	f.Verify()
 	// Each once; those that came to a worker whose turn was yet to come, again.
+	if n := f.Breaks(); n < 210 || n > 3*210 {
+		t.Errorf("%d connections of clients ended", n)
+	}
+}
+
+// A SIGHUP makes everything anew, the agent and its workers, and costs each client a reconnect or two.
+func TestHangUp(t *testing.T) {
+	s := server.Start(t, server.Options{Config: open, Topology: server.Workers})
+	api := chaos.NewAPI(t, s.APIAddr())
+	before := map[int]bool{}
+	for _, p := range workers(t, api, 4) {
+		before[p.PID] = true
+	}
+	f := chaos.Board(t, chaos.Load{Subscribers: 200, Channels: 10, Rate: 10, URLs: []string{url(s)}})
+	grow(t, f, 50)
+	s.Signal(syscall.SIGHUP)
+	chaos.Await(t, 2*chaos.Patience, "all workers are new", func() string {
+		processes, err := api.Look()
+		if err != nil {
+			return err.Error() // The agent is just beginning anew.
+		}
+		n := 0
+		for _, p := range processes {
+			if p.Kind == "worker" && p.State == "ready" && !before[p.PID] {
+				n++
+			}
+		}
+		if n != 4 || len(processes) != 5 {
+			return fmt.Sprintf("%d of %d processes are new workers", n, len(processes))
+		}
+		return ""
+	})
+	grow(t, f, 50)
+	f.Verify()
 	if n := f.Breaks(); n < 210 || n > 3*210 {
 		t.Errorf("%d connections of clients ended", n)
 	}

@@ -199,6 +199,14 @@ func (s *Server) Kill() {
 	}
 }
 
+// Signal sends the agent a signal that does not end it.
+func (s *Server) Signal(signal os.Signal) {
+	s.t.Helper()
+	if err := s.running.cmd.Process.Signal(signal); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 // KillAgent ends the agent in the same way. Its workers live on until Run, and longer.
 func (s *Server) KillAgent() {
 	s.t.Helper()
