@@ -2,10 +2,12 @@ package spool_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/klauspost/compress/s2"
 
@@ -53,6 +55,28 @@ func TestRefusedEventsAreSetAside(t *testing.T) {
 	within(t, "nothing is set aside", func() bool { return d.Problem() == "" })
 	if n, err := d.Retry(t.Context()); n != 0 || err != nil {
 		t.Errorf("trying again what is stored: %d, %v", n, err)
+	}
+}
+
+// A store that is too slow for a batch gets more time, instead of the same too little for ever.
+func TestSlowStoreGetsTime(t *testing.T) {
+	dir := t.TempDir()
+	b := alone(t, dir)
+	store := openSQLite(t, filepath.Join(dir, "audit.db"))
+	runDrain(t, spool.Options{Bus: b, Sink: slow{store}, WriteTimeout: 100 * time.Millisecond})
+	(&life{name: "node"}).write(t, openWriter(t, b), 10)
+	arrive(t, store, 10)
+}
+
+// slow needs a while before it begins.
+type slow struct{ audit.Writer }
+
+func (s slow) Write(ctx context.Context, b *audit.Batch) error {
+	select {
+	case <-time.After(300 * time.Millisecond):
+		return s.Writer.Write(ctx, b)
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

@@ -103,16 +103,18 @@ func each[E any]() (events []*E) {
 	return events
 }
 
+// noise cannot be compressed.
+func noise(n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(rand.Uint32())
+	}
+	return b
+}
+
 // A batch becomes as many messages as it needs, none too large for the bus, and a payload that is too large for any is left out.
 func TestMessagesHaveALimit(t *testing.T) {
 	const most = 64 << 10
-	noise := func(n int) []byte {
-		b := make([]byte, n)
-		for i := range b {
-			b[i] = byte(rand.Uint32())
-		}
-		return b
-	}
 	b := &audit.Batch{Actions: []*audit.Action{{Request: string(noise(most))}}}
 	for range 100 {
 		b.Messages = append(b.Messages, &audit.Message{Payload: noise(30 << 10)})

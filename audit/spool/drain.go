@@ -22,17 +22,17 @@ type Options struct {
 	Bus          *bus.Bus      // Open.
 	Sink         audit.Writer  // The store. Tokens must be honoured.
 	Size         int64         // Bytes the spool may take [a quarter of the bus's disk; 4 GiB when the bus is not ours].
-	Events       int           // Events that are stored at once [50000].
+	Events       int           // Events that are stored at once [20000].
 	Bytes        int           // And their bytes [32 MiB].
 	Linger       time.Duration // How long is waited for more events, after the first [250 ms].
-	WriteTimeout time.Duration // Longest time for one writing [30 s].
+	WriteTimeout time.Duration // Longest time for one writing; a store that is too slow for it gets more [30 s].
 	DrainTimeout time.Duration // Time that Run has, after its end was asked for, to store what is in the spool [5 s].
 	Log          *slog.Logger  // [Nothing is logged.]
 }
 
 func (o Options) withDefaults() Options {
 	o.Size = sizeOn(o.Bus, o.Size)
-	o.Events = cmp.Or(o.Events, 50_000)
+	o.Events = cmp.Or(o.Events, 20_000)
 	o.Bytes = cmp.Or(o.Bytes, 32<<20)
 	o.Linger = cmp.Or(o.Linger, 250*time.Millisecond)
 	o.WriteTimeout = cmp.Or(o.WriteTimeout, 30*time.Second)

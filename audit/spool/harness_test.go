@@ -20,7 +20,8 @@ import (
 	"github.com/zenconn/server/core/config"
 )
 
-const patience = 30 * time.Second
+// patience is how long a test waits for what must come. It is long: the race detector makes SQLite twenty times slower.
+const patience = time.Minute
 
 // within waits until something is so.
 func within(t testing.TB, what string, so func() bool) {

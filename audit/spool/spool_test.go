@@ -179,10 +179,13 @@ func TestStoreDownUntilTheSpoolIsFull(t *testing.T) {
 	taken := 0
 	var refused *audit.Batch
 	for refused == nil {
-		batch := l.make(2000)
+		batch := l.make(200)
+		for _, m := range batch.Messages {
+			m.Payload = noise(500) // It fills the spool soon.
+		}
 		switch err := w.Write(t.Context(), batch); {
 		case err == nil:
-			taken += 2000
+			taken += 200
 		case errors.Is(err, audit.ErrFull):
 			refused = batch
 		default:
@@ -195,6 +198,6 @@ func TestStoreDownUntilTheSpoolIsFull(t *testing.T) {
 	within(t, "the drain says how full the spool is", func() bool { return strings.Contains(d.Problem(), "the spool is 9") })
 	store.set(nil, nil)
 	within(t, "the refused batch is taken", func() bool { return w.Write(t.Context(), refused) == nil })
-	arrive(t, store.Writer.(asker), taken+2000)
+	arrive(t, store.Writer.(asker), taken+200)
 	within(t, "all is well", func() bool { return d.Problem() == "" && w.Problem() == "" })
 }

@@ -122,12 +122,19 @@ func writeTable[E any](ctx context.Context, d *Drain, token string, events []*E,
 	return nil
 }
 
+// patience is how many times its usual time a store gets that is too slow for a batch: the batch cannot be made smaller any more.
+const patience = 16
+
 // write tries until the store has the batch, or refuses it for good, or ctx ends.
 func (d *Drain) write(ctx context.Context, b *audit.Batch) error {
+	timeout := d.options.WriteTimeout
 	for pause := firstPause; ; pause = min(2*pause, maxPause) {
-		limited, cancel := context.WithTimeout(ctx, d.options.WriteTimeout)
+		limited, cancel := context.WithTimeout(ctx, timeout)
 		err := d.options.Sink.Write(limited, b)
 		cancel()
+		if errors.Is(err, context.DeadlineExceeded) {
+			timeout = min(2*timeout, patience*d.options.WriteTimeout)
+		}
 		if err == nil || errors.Is(err, audit.ErrRefused) {
 			d.stats.wrote(b, err)
 			return err

@@ -67,7 +67,7 @@ type agent struct {
 
 func (s *server) agent(t *testing.T, sink audit.Writer) *agent {
 	b := s.join(t)
-	return &agent{runDrain(t, spool.Options{Bus: b, Sink: sink, DrainTimeout: time.Nanosecond, WriteTimeout: 5 * time.Second}), b}
+	return &agent{runDrain(t, spool.Options{Bus: b, Sink: sink, DrainTimeout: time.Nanosecond, WriteTimeout: 5 * time.Second, Events: 2000}), b}
 }
 
 // kill cuts the agent off at once, so that it can finish nothing.
@@ -80,7 +80,7 @@ func (a *agent) kill() {
 func storm(t *testing.T, sink audit.Writer, ask asker, trouble func(round int)) {
 	srv := startServer(t, t.TempDir())
 	rs := record(t, srv.join(t), srv.join(t), srv.join(t))
-	const rounds, each = 4, 3_000
+	const rounds, each = 4, 1_000
 	leader, other := srv.agent(t, sink), srv.agent(t, sink)
 	for round := range rounds {
 		trouble(round)
