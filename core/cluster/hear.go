@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"time"
 )
@@ -36,6 +37,14 @@ func (m *Members) hear(_ string, body []byte) {
 			m.Hello()
 		}
 	}
+}
+
+// newsLevel is that of who comes and goes: agents tell; when all of twenty workers do so too nobody reads it.
+func (m *Members) newsLevel() slog.Level {
+	if m.options.Self().Kind == Worker {
+		return slog.LevelDebug
+	}
+	return slog.LevelInfo
 }
 
 // unreadable tells of what is no hello, but not each time.
@@ -85,7 +94,7 @@ func (m *Members) heard(h *hello, misfit string) {
 
 	switch {
 	case fresh:
-		m.options.Log.Info("a process joined", "name", after.Name, "kind", after.Kind, "version", after.Version, "uid", after.UID)
+		m.options.Log.Log(context.Background(), m.newsLevel(), "a process joined", "name", after.Name, "kind", after.Kind, "version", after.Version, "uid", after.UID)
 		m.tellLocked(Event{Kind: Joined, Member: after})
 	case before.State != after.State || before.Problem != after.Problem || before.Agent != after.Agent || before.Outdated != after.Outdated:
 		m.tellLocked(Event{Kind: Changed, Member: after})
@@ -101,7 +110,7 @@ func (p *peer) problem() string {
 	case p.misfit != "":
 		return p.misfit
 	case p.duplicate:
-		return "another process has the same name: set node.name so that each has its own"
+		return "another process has the same name: give each its own (agent.name, or --name of a worker)"
 	case p.skewed:
 		return "its clock differs from this machine's by more than " + skewWorth.String() + ": set both by NTP"
 	}
@@ -146,7 +155,7 @@ func (m *Members) remove(uid string, lost *peer, cause, reason string) {
 	m.mu.Unlock()
 	p.left()
 	m.options.Metrics.ClusterGone.WithLabelValues(cause).Inc()
-	m.options.Log.Info("a process has gone", "name", gone.Name, "kind", gone.Kind, "uid", uid, "reason", reason)
+	m.options.Log.Log(context.Background(), m.newsLevel(), "a process has gone", "name", gone.Name, "kind", gone.Kind, "uid", uid, "reason", reason)
 	m.tellLocked(Event{Kind: Gone, Member: gone, Reason: reason})
 }
 
@@ -157,10 +166,11 @@ func (m *Members) tellLocked(e Event) {
 	}
 }
 
-// namesakesLocked finds members that have had the same name for a while: the successor of a process that was killed has its name too.
+// namesakesLocked finds members that have had the same name for a while: the successor of a process that was killed, or is on its way out,
+// has its name too.
 func (m *Members) namesakesLocked() {
 	count := map[string]int{m.name: 1}
-	lasting := func(p *peer) bool { return p.since >= namesakeAfter && p.Silence < silentAfter }
+	lasting := func(p *peer) bool { return p.since >= namesakeAfter && p.Silence < silentAfter && p.State != Draining }
 	for _, p := range m.peers {
 		if lasting(p) {
 			count[p.Name]++
