@@ -35,7 +35,8 @@ import (
 type Options struct {
 	Config     *config.Config // Checked.
 	Version    string         // Of the program.
-	Executable string         // Its file, from which workers are started.
+	Executable string         // Its file, from which workers are started,
+	Environ    []string       // with these environment variables, as os.Environ returns them.
 	Stdout     io.Writer      // For the access log when it goes to no file, and what workers write there.
 	Stderr     io.Writer      // For what workers write there.
 	Log        *slog.Logger
@@ -261,7 +262,7 @@ func (a *Agent) handler(p *parts) http.Handler {
 	metrics := prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return p.node.Gather(a.mine(p)) })
 	return api.Handler(metrics, a.checks(p), api.NewCommands(api.Options{
 		Key: c.API.Key, Insecure: c.API.Insecure, RequestSize: int(c.API.RequestSize), Node: a.name, Cluster: p.node.Calls(),
-		Fleet: p.fleet, Audit: retry(p.drain), Recorder: p.node.Recorder(), Metrics: p.node.Metrics(), Log: a.log,
+		Fleet: p.fleet, Plugins: loaded{p.node, a.log}, Audit: retry(p.drain), Recorder: p.node.Recorder(), Metrics: p.node.Metrics(), Log: a.log,
 	}), a.log)
 }
 

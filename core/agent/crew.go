@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -118,7 +119,7 @@ func (w *crew) command(index int) *exec.Cmd {
 	cmd := exec.Command(w.agent.Executable, //nolint:gosec // It is this program.
 		"worker", "--child", strconv.Itoa(index), "--agent-uid", w.members.UID(), "--data", filepath.Join(c.Data, "worker"),
 		"--log.level", c.Log.Level, "--log.format", c.Log.Format)
-	cmd.Env = append(os.Environ(), w.environ)
+	cmd.Env = append(slices.Clone(w.agent.Environ), w.environ)
 	return cmd
 }
 

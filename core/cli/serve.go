@@ -27,7 +27,7 @@ func serve(ctx context.Context, env *environment, load func() (*config.Loaded, e
 	}
 	log := newLogger(c.Log, env)
 	a := agent.New(agent.Options{
-		Config: c, Version: version(), Executable: self, Stdout: env.stdout, Stderr: env.stderr, Log: log, ReplaceWorkers: replaceWorkers,
+		Config: c, Version: version(), Executable: self, Environ: env.environ, Stdout: env.stdout, Stderr: env.stderr, Log: log, ReplaceWorkers: replaceWorkers,
 	})
 	ctx, stop := context.WithCancel(ctx)
 	var hearing sync.WaitGroup

@@ -13,7 +13,6 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/zenconn/server/core/cluster"
 )
@@ -75,7 +74,7 @@ func (n *Node) ask(ctx context.Context, m cluster.Member) (families []*dto.Metri
 		return nil, err
 	}
 	decoder := expfmt.NewDecoder(bytes.NewReader(answer), expfmt.NewFormat(expfmt.TypeProtoDelim))
-	label := &dto.LabelPair{Name: proto.String("worker"), Value: &m.Name}
+	label := &dto.LabelPair{Name: new("worker"), Value: &m.Name}
 	for {
 		family := &dto.MetricFamily{}
 		switch err := decoder.Decode(family); {
