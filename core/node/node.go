@@ -251,6 +251,11 @@ func (n *Node) belong(ctx context.Context) error {
 		return err
 	}
 	defer stop()
+	stopLoaded, err := n.options.Bus.Handle(loadedSubject(n.options.UID.String()), n.tellLoaded)
+	if err != nil {
+		return err
+	}
+	defer stopLoaded()
 	return n.members.Run(ctx)
 }
 
