@@ -1,24 +1,17 @@
 // Package plugins holds the bundled plugins, one folder each, and turns the configuration's list of plugins into the links of a
 // chain: Resolve reads files and settings into bundles, which may travel to other processes, and Links makes the chain's links of
-// them. A bundled plugin called x is the file x/x.lua; it runs only when the configuration names it.
+// them. A bundled plugin called x is the file x/x.lua or modules/x.wasm.gz; it runs only when the configuration names it.
 //
 // The package knows hooks, its runtimes and core/config. It starts no goroutine.
 package plugins
 
 import (
-	"embed"
 	"errors"
 	"io/fs"
 
 	"github.com/zenconn/server/core/config"
 	"github.com/zenconn/server/hooks"
 )
-
-//go:embed */*.lua
-var bundled embed.FS
-
-// Bundled is the plugins that come with the server.
-func Bundled() fs.FS { return bundled }
 
 // Load resolves the configured plugins and makes links of them, for a process that does both. All that is wrong is reported at once,
 // and then nothing stays loaded. The links belong to the caller, who gives them to a chain or closes their plugins.

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -137,12 +136,12 @@ func (r *resolver) read(entry config.Plugin) (file string, source []byte, err er
 		if entry.Name == "" {
 			return "", nil, errors.New("needs a name, of a bundled plugin, or a path")
 		}
-		file = path.Join(entry.Name, entry.Name+".lua")
-		if source, err = fs.ReadFile(r.bundled, file); err != nil {
+		file, source, err = readBundled(r.bundled, entry.Name)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid) {
 			return "", nil, fmt.Errorf("no plugin called %q comes with the server (there are: %s); for a file of your own, set path",
-				entry.Name, strings.Join(r.bundledNames(), ", "))
+				entry.Name, strings.Join(bundledNames(r.bundled), ", "))
 		}
-		return file, source, nil
+		return file, source, err
 	}
 	if !slices.Contains(endings, filepath.Ext(entry.Path)) {
 		return "", nil, fmt.Errorf("%s: plugins are files whose names end in .lua or .wasm", entry.Path)
@@ -157,17 +156,6 @@ func (r *resolver) read(entry config.Plugin) (file string, source []byte, err er
 	source, err = os.ReadFile(entry.Path)
 	r.files = append(r.files, info)
 	return entry.Path, source, err
-}
-
-func (r *resolver) bundledNames() []string {
-	files, _ := fs.Glob(r.bundled, "*/*.lua") // The pattern is well formed, which is all Glob complains about.
-	var names []string
-	for _, file := range files {
-		if name := path.Dir(file); path.Base(file) == name+".lua" {
-			names = append(names, name)
-		}
-	}
-	return names
 }
 
 // addDirectory loads the files directly in dir that the list has not loaded.
