@@ -1,6 +1,8 @@
 package audit
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"net/netip"
 	"time"
 
@@ -26,7 +28,15 @@ type Message struct {
 	Verdict     MessageVerdict
 	ContentType string // "application/json" or "application/octet-stream".
 	Payload     []byte
+	PayloadHash string // SHA-256 in hexadecimal, where the hash is kept instead of the payload; see PayloadHash.
 	Tags        map[string]string
+	Decisions   []core.ID // What plugins decided about it, in order: Decision events.
+}
+
+// PayloadHash returns what is kept of a payload whose hash is to be kept.
+func PayloadHash(payload []byte) string {
+	sum := sha256.Sum256(payload)
+	return hex.EncodeToString(sum[:])
 }
 
 // MessageVerdict says what became of a message.

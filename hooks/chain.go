@@ -305,10 +305,13 @@ func askOne[E any](ctx context.Context, observer Observer, rules *rules[E], s *s
 	}
 	unasked := answer.Verdict == Pass && errors.Is(fault, ErrBreakerOpen) // Every message, perhaps: the observer knows the state.
 	if observer != nil && !unasked && (answer.Verdict != Pass || answer.Modified || fault != nil) {
-		d := Decision{Hook: rules.hook, Plugin: s.Plugin.Name(), Hash: s.hash, Verdict: answer.Verdict, Modified: answer.Modified,
+		d := Decision{ID: core.NewID(), Hook: rules.hook, Plugin: s.Plugin.Name(), Hash: s.hash, Verdict: answer.Verdict, Modified: answer.Modified,
 			Code: answer.Code, Reason: answer.Reason, Fault: fault, Duration: time.Since(start)}
 		d.Client, d.Channel, d.Message = rules.describe(event)
 		observer.Decided(d)
+		if rules.decided != nil {
+			rules.decided(event, d.ID)
+		}
 	}
 	return answer
 }

@@ -111,6 +111,8 @@ type Publish struct {
 	ExpireAt      int64  // Unix seconds from which on the history no longer shows it; 0: as long as the history keeps it.
 	SkipHistory   bool   // Deliver, but do not keep.
 	ExcludeSender *bool  // Whether the publisher gets no copy; nil: the channel's option.
+
+	Decisions []core.ID // What the chain decided about it, in order; plugins do not see it.
 }
 
 // RPC asks a plugin to answer a client's call. The answer is Reply, JSON for JSON clients.

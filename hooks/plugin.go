@@ -111,6 +111,7 @@ type Selective interface {
 
 // Decision is one verdict, or one fault, of one plugin: what the audit and the metrics show.
 type Decision struct {
+	ID       core.ID
 	Hook     Hook
 	Plugin   string
 	Hash     string

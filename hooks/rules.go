@@ -21,6 +21,7 @@ type rules[E any] struct {
 	snapshot          func(event *E) E                                // What undoes a fault; shares nothing a plugin may write in place.
 	inspect           func(verdict Verdict, before E, event *E) error // A fault when the plugin left something unfit for clients.
 	describe          func(event *E) (*Client, string, core.ID)       // What a decision says about the event.
+	decided           func(event *E, by core.ID)                      // Notes a decision that the observer was told of; nil: nobody asks.
 }
 
 var connectRules = rules[Connect]{
@@ -58,6 +59,7 @@ var publishRules = rules[Publish]{
 	snapshot: func(e *Publish) Publish { return *e },
 	inspect:  func(_ Verdict, _ Publish, e *Publish) error { return inspectTime(e.ExpireAt) },
 	describe: func(e *Publish) (*Client, string, core.ID) { return &e.Client, e.Channel, e.Message },
+	decided:  func(e *Publish, by core.ID) { e.Decisions = append(e.Decisions, by) },
 }
 
 var rpcRules = rules[RPC]{

@@ -86,7 +86,7 @@ func configuration() *config.Config {
 	binary := config.DefaultNamespace()
 	binary.Content, binary.HistorySize = "binary", 10
 	secret := config.DefaultNamespace()
-	secret.AuditPayload = false
+	secret.AuditPayload = "none"
 	c.Namespaces = map[string]config.Namespace{"default": keeping, "closed": closed, "binary": binary, "secret": secret}
 	return &c
 }

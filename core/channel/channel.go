@@ -69,7 +69,7 @@ type Namespace struct {
 	ExcludeSender bool
 	SlowConsumer  SlowPolicy
 	Binary        bool // Publications may be anything; otherwise they are JSON.
-	AuditPayload  bool
+	AuditPayload  config.PayloadPolicy
 	Reserved      bool // Only the server itself publishes: no client, plugin or caller of the server API does, and no plugin says how.
 }
 

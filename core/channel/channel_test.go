@@ -157,7 +157,7 @@ func TestOptions(t *testing.T) {
 		"default": {Subscribe: "nobody", Publish: "granted", SlowConsumer: "disconnect", Content: "json"},
 		"a": {
 			Subscribe: "user", Publish: "anyone", Presence: true, JoinLeave: true, HistorySize: 7, HistoryTTL: time.Minute,
-			Recovery: true, ExcludeSender: true, SlowConsumer: "drop_oldest", Content: "binary", AuditPayload: true,
+			Recovery: true, ExcludeSender: true, SlowConsumer: "drop_oldest", Content: "binary", AuditPayload: "full",
 		},
 		"b": {Subscribe: "granted", Publish: "nobody", SlowConsumer: "conflate", Content: "json"},
 	}, 255)
@@ -168,7 +168,7 @@ func TestOptions(t *testing.T) {
 		"x": {Name: "default", Subscribe: channel.Nobody, Publish: channel.Granted, SlowConsumer: channel.Disconnect},
 		"a:x": {
 			Name: "a", Subscribe: channel.User, Publish: channel.Anyone, Presence: true, JoinLeave: true, HistorySize: 7,
-			HistoryTTL: time.Minute, Recovery: true, ExcludeSender: true, SlowConsumer: channel.DropOldest, Binary: true, AuditPayload: true,
+			HistoryTTL: time.Minute, Recovery: true, ExcludeSender: true, SlowConsumer: channel.DropOldest, Binary: true, AuditPayload: "full",
 		},
 		"b:x": {Name: "b", Subscribe: channel.Granted, Publish: channel.Nobody, SlowConsumer: channel.Conflate},
 	} {

@@ -193,6 +193,8 @@ var errLoss = errors.New("the value would change")
 func refuseLoss(from, to reflect.Value) (any, error) {
 	raw := from.Interface()
 	switch {
+	case to.Type() == payloadType && from.Type() != payloadType:
+		return payloadAlias(raw), nil
 	case to.Type() == durationType && from.Type() != durationType && from.Kind() != reflect.String && !from.IsZero():
 		return nil, errLoss // 25 would be 25 nanoseconds.
 	case to.Type() == sizeType && from.Type() != sizeType && from.CanInt() && from.Int() < 0:

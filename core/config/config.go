@@ -110,7 +110,7 @@ type Namespace struct {
 	ExcludeSender  bool          `koanf:"exclude_sender" doc:"Do not deliver a publication to the session that published it."`
 	SlowConsumer   string        `koanf:"slow_consumer" doc:"When a client's queue is full: disconnect (3008), drop_oldest, or conflate (keep only the newest publication of the channel)."`
 	Content        string        `koanf:"content" doc:"What publications hold: json (checked), or binary (Protobuf clients only)."`
-	AuditPayload   bool          `koanf:"audit_payload" doc:"Keep the payload in the audit."`
+	AuditPayload   PayloadPolicy `koanf:"audit_payload" doc:"What the audit keeps of payloads: full (also true), hash (their SHA-256), or none (also false)."`
 }
 
 // Plugins is the owner's code.

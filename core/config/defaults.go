@@ -62,7 +62,7 @@ func DefaultNamespace() Namespace {
 		HistoryStorage: "file",
 		SlowConsumer:   "disconnect",
 		Content:        "json",
-		AuditPayload:   true,
+		AuditPayload:   PayloadFull,
 	}
 }
 

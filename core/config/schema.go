@@ -13,6 +13,7 @@ import (
 var (
 	durationType = reflect.TypeFor[time.Duration]()
 	sizeType     = reflect.TypeFor[Size]()
+	payloadType  = reflect.TypeFor[PayloadPolicy]()
 	stringsType  = reflect.TypeFor[[]string]()
 	freeType     = reflect.TypeFor[map[string]any]()
 )

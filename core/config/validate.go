@@ -175,6 +175,7 @@ func (v *validator) namespace(path string, n Namespace) {
 	v.oneOf(path+"publish", n.Publish, "anyone", "user", "granted", "nobody")
 	v.oneOf(path+"slow_consumer", n.SlowConsumer, "disconnect", "drop_oldest", "conflate")
 	v.oneOf(path+"content", n.Content, "json", "binary")
+	v.oneOf(path+"audit_payload", string(n.AuditPayload), string(PayloadFull), string(PayloadHash), string(PayloadNone))
 	v.atLeast(path+"history_size", n.HistorySize, 0)
 	v.require(n.HistoryTTL > 0 || n.HistoryTTL == 0 && n.HistorySize <= 0, fmt.Sprintf("history needs a time to live, not %s",
 		durationText(n.HistoryTTL)), path+"history_ttl", path+"history_size")

@@ -67,7 +67,7 @@ func (h *Hub) place(t *topic, pub placed, own bool, g *outbound.Gather) (deliver
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !f.ordered {
-		return t.fanOut(pub, g)
+		return h.fanOut(t, pub, g)
 	}
 	switch f.follows(pub) {
 	case 0:
@@ -75,7 +75,7 @@ func (h *Hub) place(t *topic, pub placed, own bool, g *outbound.Gather) (deliver
 		return 0
 	case 1:
 		f.at.Offset = pub.Offset
-		deliveries = t.fanOut(pub, g)
+		deliveries = h.fanOut(t, pub, g)
 		h.drainLocked(t, g)
 		f.checked = time.Now().UnixNano()
 		return deliveries
@@ -104,7 +104,7 @@ func (h *Hub) drainLocked(t *topic, g *outbound.Gather) {
 			return true
 		case 1:
 			f.at.Offset = pub.Offset
-			h.told(pub, t.fanOut(pub, g))
+			h.told(pub, h.fanOut(t, pub, g))
 			return true
 		}
 		return false
@@ -120,7 +120,7 @@ func (h *Hub) drainLocked(t *topic, g *outbound.Gather) {
 // told reports deliveries that no publisher of this node is told of.
 func (h *Hub) told(pub placed, deliveries int) {
 	if deliveries > 0 && h.delivered != nil {
-		h.delivered(pub.Publication, deliveries)
+		h.delivered(pub.Publication, deliveries, 0)
 	}
 }
 
@@ -135,7 +135,7 @@ func (h *Hub) Deliver(batch []Live) {
 		}
 		pub := placed{live.Pub, live.Epoch}
 		if pub.Offset == 0 {
-			h.told(pub, t.fanOut(pub, g))
+			h.told(pub, h.fanOut(t, pub, g))
 		} else {
 			h.told(pub, h.place(t, pub, false, g))
 		}

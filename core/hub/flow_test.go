@@ -143,7 +143,7 @@ func newScene(t *testing.T) *scene {
 	}
 	s.hub = hub.New(hub.Options{
 		History: s.store, Flushers: s.flushers, Relay: s.wire, Metrics: metrics.New(prometheus.NewRegistry()),
-		Delivered: func(_ *core.Publication, n int) { s.delivered += n },
+		Delivered: func(_ *core.Publication, n, _ int) { s.delivered += n },
 	})
 	s.owner.hub = s.hub
 	m := s.join()

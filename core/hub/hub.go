@@ -21,9 +21,9 @@ type Options struct {
 
 	// Relay brings what happens to the other nodes; nil: there are none.
 	Relay Relay
-	// Delivered is told of fan-outs that happen without a publisher on this node who is told of them; nil: nobody is. It must not
-	// wait for anything.
-	Delivered func(pub *core.Publication, deliveries int)
+	// Delivered is told of fan-outs that happen without a publisher on this node who is told of them, and of members that a publication
+	// could not be queued for, whoever published it; nil: nobody is. It must not wait for anything.
+	Delivered func(pub *core.Publication, deliveries, drops int)
 	Metrics   *metrics.Metrics // Needed with a Relay.
 }
 
@@ -32,7 +32,7 @@ type Hub struct {
 	history   history.Store
 	flushers  *outbound.Flushers
 	relay     Relay // nil: there are no other nodes, and publications are in order by themselves.
-	delivered func(pub *core.Publication, deliveries int)
+	delivered func(pub *core.Publication, deliveries, drops int)
 	count     metrics.Live
 	shards    shards
 }
@@ -142,7 +142,7 @@ func (h *Hub) publishFleeting(pub *core.Publication) (out Published) {
 	}
 	g := h.flushers.Gather()
 	defer g.Flush()
-	out.Deliveries = t.fanOut(placed{Publication: pub}, g)
+	out.Deliveries = h.fanOut(t, placed{Publication: pub}, g)
 	return out
 }
 
@@ -174,12 +174,12 @@ func (h *Hub) publishInOrder(ctx context.Context, t *topic, ns *channel.Namespac
 	if err != nil {
 		return Published{}, err
 	}
-	return Published{Position: at, Deliveries: t.fanOut(placed{pub, at.Epoch}, g)}, nil
+	return Published{Position: at, Deliveries: h.fanOut(t, placed{pub, at.Epoch}, g)}, nil
 }
 
 // fanOut queues the publication, encoded once per encoding, for the members. It is the innermost loop of the server: nothing in
 // it allocates or waits per member.
-func (t *topic) fanOut(pub placed, g *outbound.Gather) (deliveries int) {
+func (t *topic) fanOut(pub placed, g *outbound.Gather) (deliveries, drops int) {
 	except := pub.Except
 	var frames [protocol.Encodings][]byte
 	t.mu.RLock()
@@ -206,9 +206,20 @@ func (t *topic) fanOut(pub placed, g *outbound.Gather) (deliveries int) {
 			deliveries++
 			g.Add(m.queue)
 		case outbound.Overrun:
+			drops++
 			g.Add(m.queue)
 		case outbound.Refused:
+			drops++
 		}
+	}
+	return deliveries, drops
+}
+
+// fanOut hands a publication to the members of a channel, and tells of those it could not be queued for.
+func (h *Hub) fanOut(t *topic, pub placed, g *outbound.Gather) (deliveries int) {
+	deliveries, drops := t.fanOut(pub, g)
+	if drops > 0 && h.delivered != nil {
+		h.delivered(pub.Publication, 0, drops)
 	}
 	return deliveries
 }

@@ -172,7 +172,7 @@ func (h *Hub) fillLocked(t *topic, missed []*core.Publication, at core.Position,
 		if pub.Offset > f.at.Offset {
 			result = "behind"
 			f.at.Offset = pub.Offset
-			h.told(placed{pub, at.Epoch}, t.fanOut(placed{pub, at.Epoch}, g))
+			h.told(placed{pub, at.Epoch}, h.fanOut(t, placed{pub, at.Epoch}, g))
 		}
 	}
 	f.at.Offset = max(f.at.Offset, at.Offset) // Those that have expired by themselves are not missed.

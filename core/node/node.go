@@ -111,7 +111,8 @@ func (n *Node) open(ctx context.Context) error {
 	}
 	w := worker.Options{
 		Config: c, Node: o.Name, Number: uint16(o.Index), UID: o.UID.String(), Version: o.Version, Started: n.started, Hooks: n.chain, //nolint:gosec // At most 256.
-		History: durable, Recorder: n.recorder, Durability: n.recorder, Drops: n.recorder,
+		Delivered: n.delivered,
+		History:   durable, Recorder: n.recorder, Durability: n.recorder, Drops: n.recorder,
 		Metrics: n.metrics, Registry: n.registry, Pages: pages, Wrap: wrap, Log: n.log,
 	}
 	members := cluster.Options{Self: n.self, Log: n.log, Metrics: n.metrics}
@@ -121,7 +122,7 @@ func (n *Node) open(ctx context.Context) error {
 		if w.Relay, err = n.openRelay(); err != nil {
 			return err
 		}
-		w.Shared, w.Delivered = true, n.delivered
+		w.Shared = true
 	}
 	if o.Kind == cluster.Worker {
 		w.Drain = c.Agent.DrainWindow
@@ -150,9 +151,9 @@ func (n *Node) openRelay() (*relay.Relay, error) {
 	return r, r.Open()
 }
 
-// delivered counts deliveries of publications from elsewhere for the audit.
-func (n *Node) delivered(pub *core.Publication, deliveries int) {
-	n.recorder.Delivered(pub.ID, channel.NamespaceOf(pub.Channel), pub.Channel, deliveries, 0)
+// delivered counts for the audit what publishers are not told of: see hub.Options.
+func (n *Node) delivered(pub *core.Publication, deliveries, drops int) {
+	n.recorder.Delivered(pub.ID, channel.NamespaceOf(pub.Channel), pub.Channel, deliveries, drops)
 }
 
 // self describes this process to the others.

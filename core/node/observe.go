@@ -38,7 +38,7 @@ func (o *observer) Decided(d hooks.Decision) {
 		return // Recorded, it would itself be redacted, which is a decision, which would be recorded.
 	}
 	event := &audit.Decision{
-		At: time.Now(), ID: core.NewID(), Node: o.node, Hook: string(d.Hook), Plugin: d.Plugin, PluginHash: d.Hash, Verdict: verdict,
+		At: time.Now(), ID: d.ID, Node: o.node, Hook: string(d.Hook), Plugin: d.Plugin, PluginHash: d.Hash, Verdict: verdict,
 		Reason: d.Reason, User: client.User, Channel: d.Channel, Message: d.Message, Latency: d.Duration,
 	}
 	event.Session, _ = core.ParseID(client.ID)

@@ -9,6 +9,7 @@ import (
 	"github.com/zenconn/server/audit"
 	"github.com/zenconn/server/core"
 	"github.com/zenconn/server/core/channel"
+	"github.com/zenconn/server/core/config"
 	"github.com/zenconn/server/core/protocol"
 	"github.com/zenconn/server/hooks"
 )
@@ -41,7 +42,7 @@ func (s *Session) publish(cmd *protocol.Command) error {
 			return err
 		}
 	}
-	if err := s.recordMessage(out.ns, out.pub, verdict, deliveries); err != nil {
+	if err := s.recordMessage(out, verdict, deliveries); err != nil {
 		return err
 	}
 	s.reply(&protocol.Reply{Id: cmd.Id, Publish: &protocol.PublishResult{}})
@@ -51,6 +52,7 @@ func (s *Session) publish(cmd *protocol.Command) error {
 // outgoing is a client's publication on its way, with where and how it goes.
 type outgoing struct {
 	pub           *core.Publication
+	decisions     []core.ID          // Of plugins, about it.
 	ns            *channel.Namespace // Of pub.Channel.
 	skipHistory   bool
 	excludeSender bool
@@ -72,6 +74,7 @@ func (s *Session) mayPublish(out *outgoing) (audit.MessageVerdict, error) {
 	if out.ns.Publish != channel.Nobody && s.node.Hooks.Has(hooks.OnPublish) {
 		event = &hooks.Publish{Client: s.client, Channel: pub.Channel, Message: pub.ID, Data: pub.Data}
 		answer := s.node.Hooks.Publish(context.Background(), event)
+		out.decisions = event.Decisions
 		switch answer.Verdict {
 		case hooks.Deny:
 			return "", denial(answer)
@@ -165,8 +168,9 @@ func fleeting(ns *channel.Namespace) *channel.Namespace {
 	return &without
 }
 
-func (s *Session) recordMessage(ns *channel.Namespace, pub *core.Publication, verdict audit.MessageVerdict, deliveries int) error {
-	m := s.node.message(ns, pub, verdict, deliveries)
+func (s *Session) recordMessage(out *outgoing, verdict audit.MessageVerdict, deliveries int) error {
+	m := s.node.message(out.ns, out.pub, verdict, deliveries)
+	m.Decisions = out.decisions
 	m.User, m.Session, m.ClientID = s.client.User, s.id, s.client.Name
 	return s.node.recordMessage(context.Background(), m)
 }
@@ -180,8 +184,12 @@ func (n *Node) message(ns *channel.Namespace, pub *core.Publication, verdict aud
 	if ns.Binary {
 		m.ContentType = "application/octet-stream"
 	}
-	if ns.AuditPayload {
+	switch ns.AuditPayload {
+	case config.PayloadFull:
 		m.Payload = pub.Data
+	case config.PayloadHash:
+		m.PayloadHash = audit.PayloadHash(pub.Data)
+	case config.PayloadNone:
 	}
 	return m
 }

@@ -37,11 +37,11 @@ type Options struct {
 	Version    string       // Of the program, for the server API.
 	Started    time.Time
 	Hooks      *hooks.Chain
-	History    history.Store                               // Of the namespaces whose history is kept on the bus; nil: all are kept in memory.
-	Shared     bool                                        // There are other nodes: all histories are kept on the bus.
-	Relay      Relay                                       // To and from the other nodes; nil: there are none.
-	Delivered  func(pub *core.Publication, deliveries int) // Is told of fan-outs of publications from elsewhere; nil: nobody is.
-	Drain      time.Duration                               // Over which clients are told to reconnect, at the end; 0: a third of the time for the shutdown.
+	History    history.Store                                      // Of the namespaces whose history is kept on the bus; nil: all are kept in memory.
+	Shared     bool                                               // There are other nodes: all histories are kept on the bus.
+	Relay      Relay                                              // To and from the other nodes; nil: there are none.
+	Delivered  func(pub *core.Publication, deliveries, drops int) // See hub.Options.
+	Drain      time.Duration                                      // Over which clients are told to reconnect, at the end; 0: a third of the time for the shutdown.
 	Recorder   session.Recorder
 	Durability session.Durability // nil: publications do not wait for their record.
 	Drops      session.Drops      // Hears what sessions did not get; nil: nobody wants to know.
