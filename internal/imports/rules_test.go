@@ -122,5 +122,7 @@ var home = []struct {
 	{[]string{"github.com/ClickHouse/..."}, []string{"audit/clickhouse"}, "one package wraps ClickHouse"},
 	{[]string{"modernc.org/...", "github.com/ncruces/..."}, []string{"audit/sqlite"}, "one package wraps SQLite"},
 	{[]string{"github.com/knadh/koanf/..."}, []string{"core/config"}, "one package reads the configuration"},
+	{[]string{"go.yaml.in/yaml/..."}, []string{"core/config", "hooks/scenario"}, "the configuration, and scenarios of plugins, are what is written in YAML"},
+	{[]string{"hooks/scenario"}, []string{"core/cli"}, "scenarios test plugins; a server runs them"},
 	{[]string{"github.com/spf13/cobra"}, []string{"core/cli"}, "commands live in core/cli"},
 }
