@@ -1,6 +1,7 @@
 package lua
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"strings"
@@ -77,7 +78,11 @@ func (in *instance) textFunctions() map[string]lua.LGFunction {
 		"contains":    says(strings.Contains),
 		"split":       in.split,
 		"trim":        makes("strings.trim", 1, func(s string) (string, error) { return strings.TrimSpace(s), nil }),
-		"to_hex":      makes("strings.to_hex", 2, func(s string) (string, error) { return hex.EncodeToString([]byte(s)), nil }),
+		"sha256": makes("strings.sha256", 1, func(s string) (string, error) {
+			sum := sha256.Sum256([]byte(s))
+			return hex.EncodeToString(sum[:]), nil
+		}),
+		"to_hex": makes("strings.to_hex", 2, func(s string) (string, error) { return hex.EncodeToString([]byte(s)), nil }),
 		"from_hex": makes("strings.from_hex", 1, func(s string) (string, error) {
 			b, err := hex.DecodeString(s)
 			return string(b), err

@@ -87,6 +87,7 @@ func TestPrelude(t *testing.T) {
 		`strings.to_hex("\0ÿ")`:                                       `00c3bf`,
 		`strings.from_hex("00C3bf") == "\0ÿ" and "same"`:              `same`,
 		`tostring(strings.from_hex("0"))`:                             `nil`,
+		`strings.sha256("abc")`:                                       `ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad`, // FIPS 180-4.
 		`strings.to_base64("\255\254a")`:                              `//5h`,
 		`strings.to_hex(strings.from_base64("__5h"))`:                 `fffe61`,
 		`strings.to_hex(strings.from_base64("YQ=="))`:                 `61`,

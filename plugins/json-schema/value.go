@@ -250,6 +250,7 @@ func (p *parser) object(depth int) (value, error) {
 		p.at++
 		return v, nil
 	}
+	v.members = make([]member, 0, 4)
 	for {
 		if p.next() != '"' {
 			return v, errNotJSON

@@ -202,6 +202,11 @@ function strings.split(text, separator) end
 ---@return string
 function strings.trim(text) end
 
+---The SHA-256 of a text, in hexadecimal.
+---@param bytes string
+---@return string
+function strings.sha256(bytes) end
+
 ---@param bytes string
 ---@return string
 function strings.to_hex(bytes) end
