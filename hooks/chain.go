@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/zenconn/server/core"
@@ -23,24 +25,20 @@ type Link struct {
 	Breaker  Breaker
 }
 
-// Chain asks plugins in their order and combines what they say. It is safe for concurrent use and starts no goroutine.
+// Chain asks plugins in their order and combines what they say. It is safe for concurrent use and starts no goroutine. Its plugins can be
+// replaced at any time; a call that has begun asks those with which it began.
 type Chain struct {
-	links    []Link
 	observer Observer
-	close    func() error
+	now      atomic.Pointer[generation]
 
-	breakers []map[Hook]*breaker // Of the links, by their order.
+	contexts sync.Pool // Of *callContext. What a processor puts in, it gets back as a rule: their cells are its own.
+	made     atomic.Uint32
 
-	connect     []seat[Connect]
-	refresh     []seat[Refresh]
-	subscribe   []seat[Subscribe]
-	channel     []seat[Channel]
-	publish     []seat[Publish]
-	rpc         []seat[RPC]
-	send        []seat[Send]
-	unsubscribe []seat[Unsubscribe]
-	disconnect  []seat[Disconnect]
-	audit       []seat[Audit]
+	cells int // In each generation.
+
+	mu     sync.Mutex // Of Replace and Close.
+	closed bool
+	close  func() error
 }
 
 // seat is a plugin that wants one hook, with its method bound once so that a call allocates nothing.
@@ -54,60 +52,39 @@ type seat[E any] struct {
 
 // NewChain makes a chain of links, asked in this order. The chain owns the plugins from now on. observer may be nil.
 func NewChain(links []Link, observer Observer) *Chain {
-	c := &Chain{links: slices.Clone(links), observer: observer}
-	c.close = sync.OnceValue(c.closePlugins)
-	for i := range c.links {
-		link := &c.links[i]
-		if link.Deadline <= 0 {
-			link.Deadline = DefaultDeadline
-		}
-		breakers := map[Hook]*breaker{}
-		c.breakers = append(c.breakers, breakers)
-		for _, hook := range hooksOf(link.Plugin) {
-			breakers[hook] = newBreaker(link.Breaker, c.breakerChanged(link.Plugin.Name(), hook))
-			c.take(hook, link, breakers[hook])
-		}
-	}
+	c := &Chain{observer: observer}
+	c.close = sync.OnceValue(c.closeNow)
+	c.cells = cellsPerProcessor * runtime.GOMAXPROCS(0)
+	c.contexts.New = func() any { return &callContext{cell: int(c.made.Add(1)) % c.cells} }
+	c.now.Store(c.newGeneration(links, nil))
 	return c
 }
 
 // take gives a plugin its seat at one hook.
-func (c *Chain) take(hook Hook, link *Link, b *breaker) {
-	p, hash := link.Plugin, link.Plugin.Hash()
-	var called func(took time.Duration)
-	if o, ok := c.observer.(CallObserver); ok {
-		called = o.Calls(p.Name(), hook)
-	}
+func (g *generation) take(hook Hook, m *member) {
+	link, p, hash, b, called := &m.Link, m.Plugin, m.Plugin.Hash(), m.breakers[hook], m.called[hook]
 	switch hook {
 	case OnConnect:
-		c.connect = append(c.connect, seat[Connect]{link, b, hash, called, p.(Connector).Connect})
+		g.connect = append(g.connect, seat[Connect]{link, b, hash, called, p.(Connector).Connect})
 	case OnRefresh:
-		c.refresh = append(c.refresh, seat[Refresh]{link, b, hash, called, p.(Refresher).Refresh})
+		g.refresh = append(g.refresh, seat[Refresh]{link, b, hash, called, p.(Refresher).Refresh})
 	case OnSubscribe:
-		c.subscribe = append(c.subscribe, seat[Subscribe]{link, b, hash, called, p.(Subscriber).Subscribe})
+		g.subscribe = append(g.subscribe, seat[Subscribe]{link, b, hash, called, p.(Subscriber).Subscribe})
 	case OnChannel:
-		c.channel = append(c.channel, seat[Channel]{link, b, hash, called, p.(Definer).Channel})
+		g.channel = append(g.channel, seat[Channel]{link, b, hash, called, p.(Definer).Channel})
 	case OnPublish:
-		c.publish = append(c.publish, seat[Publish]{link, b, hash, called, p.(Publisher).Publish})
+		g.publish = append(g.publish, seat[Publish]{link, b, hash, called, p.(Publisher).Publish})
 	case OnRPC:
-		c.rpc = append(c.rpc, seat[RPC]{link, b, hash, called, p.(Caller).Call})
+		g.rpc = append(g.rpc, seat[RPC]{link, b, hash, called, p.(Caller).Call})
 	case OnSend:
-		c.send = append(c.send, seat[Send]{link, b, hash, called, p.(Receiver).Send})
+		g.send = append(g.send, seat[Send]{link, b, hash, called, p.(Receiver).Send})
 	case OnUnsubscribe:
-		c.unsubscribe = append(c.unsubscribe, seat[Unsubscribe]{link, b, hash, called, p.(Unsubscriber).Unsubscribe})
+		g.unsubscribe = append(g.unsubscribe, seat[Unsubscribe]{link, b, hash, called, p.(Unsubscriber).Unsubscribe})
 	case OnDisconnect:
-		c.disconnect = append(c.disconnect, seat[Disconnect]{link, b, hash, called, p.(Disconnector).Disconnect})
+		g.disconnect = append(g.disconnect, seat[Disconnect]{link, b, hash, called, p.(Disconnector).Disconnect})
 	case OnAudit:
-		c.audit = append(c.audit, seat[Audit]{link, b, hash, called, p.(Redactor).Audit})
+		g.audit = append(g.audit, seat[Audit]{link, b, hash, called, p.(Redactor).Audit})
 	}
-}
-
-func (c *Chain) breakerChanged(plugin string, hook Hook) func(BreakerState) {
-	observer, ok := c.observer.(BreakerObserver)
-	if !ok {
-		return func(BreakerState) {}
-	}
-	return func(state BreakerState) { observer.BreakerChanged(plugin, hook, state) }
 }
 
 // hooksOf lists the hooks a plugin has a method for and, if it is Selective, wants.
@@ -148,27 +125,28 @@ func hasMethod(p Plugin, hook Hook) (ok bool) {
 
 // Has reports whether any plugin wants the hook. When it does not, asking answers Pass.
 func (c *Chain) Has(hook Hook) bool {
+	g := c.now.Load()
 	switch hook {
 	case OnConnect:
-		return len(c.connect) > 0
+		return len(g.connect) > 0
 	case OnRefresh:
-		return len(c.refresh) > 0
+		return len(g.refresh) > 0
 	case OnSubscribe:
-		return len(c.subscribe) > 0
+		return len(g.subscribe) > 0
 	case OnChannel:
-		return len(c.channel) > 0
+		return len(g.channel) > 0
 	case OnPublish:
-		return len(c.publish) > 0
+		return len(g.publish) > 0
 	case OnRPC:
-		return len(c.rpc) > 0
+		return len(g.rpc) > 0
 	case OnSend:
-		return len(c.send) > 0
+		return len(g.send) > 0
 	case OnUnsubscribe:
-		return len(c.unsubscribe) > 0
+		return len(g.unsubscribe) > 0
 	case OnDisconnect:
-		return len(c.disconnect) > 0
+		return len(g.disconnect) > 0
 	case OnAudit:
-		return len(c.audit) > 0
+		return len(g.audit) > 0
 	}
 	return false
 }
@@ -183,87 +161,98 @@ type PluginInfo struct {
 
 // Plugins describes the plugins in their order.
 func (c *Chain) Plugins() []PluginInfo {
-	infos := make([]PluginInfo, len(c.links))
-	for i, link := range c.links {
-		infos[i] = PluginInfo{Name: link.Plugin.Name(), Hash: link.Plugin.Hash(), Hooks: hooksOf(link.Plugin),
-			Breakers: make(map[Hook]BreakerState)}
-		for hook, b := range c.breakers[i] {
+	members := c.now.Load().members
+	infos := make([]PluginInfo, len(members))
+	for i, m := range members {
+		infos[i] = PluginInfo{Name: m.Plugin.Name(), Hash: m.Plugin.Hash(), Hooks: hooksOf(m.Plugin), Breakers: make(map[Hook]BreakerState)}
+		for hook, b := range m.breakers {
 			infos[i].Breakers[hook] = b.current()
 		}
 	}
 	return infos
 }
 
-// Close closes the plugins, the last one first. No hook may be asked afterwards. Further calls return the first one's result.
+// Close closes the plugins, the last one first; those that were replaced are closed by what Replace returned. No hook may be asked
+// afterwards. Further calls return the first one's result.
 func (c *Chain) Close() error { return c.close() }
-
-func (c *Chain) closePlugins() error {
-	var errs []error
-	for _, link := range slices.Backward(c.links) {
-		if err := link.Plugin.Close(); err != nil {
-			errs = append(errs, fmt.Errorf("close plugin %s: %w", link.Plugin.Name(), err))
-		}
-	}
-	return errors.Join(errs...)
-}
 
 // Connect asks whether a client may connect: Deny if somebody denied, else Allow if at least one allowed, else Pass.
 func (c *Chain) Connect(ctx context.Context, event *Connect) Answer {
-	return ask(ctx, c, &connectRules, c.connect, event)
+	v := c.enter()
+	defer c.leave(&v)
+	return ask(ctx, &v, c.observer, &connectRules, v.connect, event)
 }
 
 // Subscribe asks whether a client may join a channel: Deny if somebody denied, else Allow if at least one allowed, else Pass.
 func (c *Chain) Subscribe(ctx context.Context, event *Subscribe) Answer {
-	return ask(ctx, c, &subscribeRules, c.subscribe, event)
+	v := c.enter()
+	defer c.leave(&v)
+	return ask(ctx, &v, c.observer, &subscribeRules, v.subscribe, event)
 }
 
 // Publish asks about a publication: Deny or Drop as soon as somebody says so, else Allow if at least one allowed, else Pass.
 func (c *Chain) Publish(ctx context.Context, event *Publish) Answer {
-	return ask(ctx, c, &publishRules, c.publish, event)
+	v := c.enter()
+	defer c.leave(&v)
+	return ask(ctx, &v, c.observer, &publishRules, v.publish, event)
 }
 
 // Call asks for the answer to a remote procedure call: the first Allow or Deny stands, Pass when nobody knows the method.
 func (c *Chain) Call(ctx context.Context, event *RPC) Answer {
-	return ask(ctx, c, &rpcRules, c.rpc, event)
+	v := c.enter()
+	defer c.leave(&v)
+	return ask(ctx, &v, c.observer, &rpcRules, v.rpc, event)
 }
 
 // Refresh asks whether a session or subscription may live longer: as Connect.
 func (c *Chain) Refresh(ctx context.Context, event *Refresh) Answer {
-	return ask(ctx, c, &refreshRules, c.refresh, event)
+	v := c.enter()
+	defer c.leave(&v)
+	return ask(ctx, &v, c.observer, &refreshRules, v.refresh, event)
 }
 
 // Channel asks for the options of a channel: Deny if somebody refused the name, else what the event's Options then are.
 func (c *Chain) Channel(ctx context.Context, event *Channel) Answer {
-	return ask(ctx, c, &channelRules, c.channel, event)
+	v := c.enter()
+	defer c.leave(&v)
+	return ask(ctx, &v, c.observer, &channelRules, v.channel, event)
 }
 
 // Send hands over a one-way message: Deny if somebody denied, else Allow if at least one allowed, else Pass.
 func (c *Chain) Send(ctx context.Context, event *Send) Answer {
-	return ask(ctx, c, &sendRules, c.send, event)
+	v := c.enter()
+	defer c.leave(&v)
+	return ask(ctx, &v, c.observer, &sendRules, v.send, event)
 }
 
 // Unsubscribe tells everybody that a client has left a channel.
 func (c *Chain) Unsubscribe(ctx context.Context, event *Unsubscribe) {
-	ask(ctx, c, &unsubscribeRules, c.unsubscribe, event)
+	v := c.enter()
+	defer c.leave(&v)
+	ask(ctx, &v, c.observer, &unsubscribeRules, v.unsubscribe, event)
 }
 
 // Disconnect tells everybody that a session has ended.
 func (c *Chain) Disconnect(ctx context.Context, event *Disconnect) {
-	ask(ctx, c, &disconnectRules, c.disconnect, event)
+	v := c.enter()
+	defer c.leave(&v)
+	ask(ctx, &v, c.observer, &disconnectRules, v.disconnect, event)
 }
 
 // Audit shows an event before it is stored: Drop if it must not be, Deny if it must be without what can be redacted (also when a plugin
 // that fails closed failed), else what the event then is.
 func (c *Chain) Audit(ctx context.Context, event *Audit) Answer {
-	return ask(ctx, c, &auditRules, c.audit, event)
+	v := c.enter()
+	defer c.leave(&v)
+	return ask(ctx, &v, c.observer, &auditRules, v.audit, event)
 }
 
 // ask is the whole of a chain: every plugin in turn, until one of them settles the matter.
-func ask[E any](ctx context.Context, c *Chain, rules *rules[E], seats []seat[E], event *E) Answer {
+func ask[E any](ctx context.Context, v *visit, observer Observer, rules *rules[E], seats []seat[E], event *E) Answer {
 	result := Answer{Verdict: Pass}
 	for i := range seats {
 		s := &seats[i]
-		answer := askOne(ctx, c.observer, rules, s, event)
+		answer := askOne(ctx, v, observer, rules, s, event)
 		switch {
 		case rules.tells:
 			continue
@@ -281,13 +270,13 @@ func ask[E any](ctx context.Context, c *Chain, rules *rules[E], seats []seat[E],
 }
 
 // askOne asks one plugin, undoes what it wrote if it failed, and tells the observer.
-func askOne[E any](ctx context.Context, observer Observer, rules *rules[E], s *seat[E], event *E) Answer {
+func askOne[E any](ctx context.Context, v *visit, observer Observer, rules *rules[E], s *seat[E], event *E) Answer {
 	start := time.Now()
 	var answer Answer
 	fault := ErrBreakerOpen
 	if ok, probe := s.breaker.enter(start); ok {
 		before := rules.snapshot(event)
-		answer, fault = call(ctx, s, event, start)
+		answer, fault = call(ctx, v, s, event, start)
 		if s.called != nil {
 			s.called(time.Since(start))
 		}
@@ -333,13 +322,13 @@ type PanicError struct {
 func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
 
 // call asks one plugin within its deadline and turns a panic into a fault.
-func call[E any](parent context.Context, s *seat[E], event *E, start time.Time) (answer Answer, fault error) {
-	ctx := borrowContext(parent, start.Add(s.Deadline))
+func call[E any](parent context.Context, v *visit, s *seat[E], event *E, start time.Time) (answer Answer, fault error) {
+	v.ctx.begin(parent, start.Add(s.Deadline))
 	defer func() {
-		ctx.giveBack()
+		v.ctx = v.ctx.end()
 		if v := recover(); v != nil {
 			fault = &PanicError{Value: v, Stack: debug.Stack()}
 		}
 	}()
-	return s.ask(ctx, event)
+	return s.ask(v.ctx, event)
 }

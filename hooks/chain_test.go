@@ -362,3 +362,14 @@ func BenchmarkChain(b *testing.B) {
 		c.Publish(b.Context(), e)
 	}
 }
+
+func BenchmarkChainParallel(b *testing.B) {
+	c := hooks.NewChain(script("allow"), nil)
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		e := &hooks.Publish{Data: []byte("x")}
+		for pb.Next() {
+			c.Publish(b.Context(), e)
+		}
+	})
+}

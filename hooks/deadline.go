@@ -6,9 +6,11 @@ import (
 	"time"
 )
 
-// callContext is the context of one call of one plugin. It exists because context.WithDeadline costs allocations and a timer
+// callContext is the context of a call of one plugin. It exists because context.WithDeadline costs allocations and a timer
 // for every message, and a plugin that answers at once needs neither: the timer is only made when somebody asks for Done.
 type callContext struct {
+	cell int // In which the call is counted.
+
 	parent   context.Context
 	deadline time.Time
 
@@ -17,28 +19,25 @@ type callContext struct {
 	stop  context.CancelFunc
 }
 
-var callContexts = sync.Pool{New: func() any { return new(callContext) }}
-
-func borrowContext(parent context.Context, deadline time.Time) *callContext {
-	c := callContexts.Get().(*callContext)
+// begin makes it the context of a call.
+func (c *callContext) begin(parent context.Context, deadline time.Time) {
 	if earlier, ok := parent.Deadline(); ok && earlier.Before(deadline) {
 		deadline = earlier
 	}
 	c.parent, c.deadline = parent, deadline
-	return c
 }
 
-// giveBack ends the call. Contexts that were waited for are not used again: somebody may still hold them.
-func (c *callContext) giveBack() {
+// end ends the call, and returns the context for the next one. One that was waited for is not used again: somebody may still hold it.
+func (c *callContext) end() *callContext {
 	c.mu.Lock()
 	stop := c.stop
 	c.mu.Unlock()
 	if stop != nil {
 		stop()
-		return
+		return &callContext{cell: c.cell}
 	}
 	c.parent = context.Background()
-	callContexts.Put(c)
+	return c
 }
 
 func (c *callContext) Deadline() (time.Time, bool) { return c.deadline, true }

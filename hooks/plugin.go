@@ -134,7 +134,7 @@ type Observer interface {
 
 // CallObserver is an Observer that also measures every call of a plugin, those that pass too.
 type CallObserver interface {
-	// Calls returns what is told how long each call of a plugin's hook took, under the same terms. It is asked once, when the chain is made.
+	// Calls returns what is told how long each call of a plugin's hook took, under the same terms. It is asked when the plugin is taken into the chain.
 	Calls(plugin string, hook Hook) func(took time.Duration)
 }
 
@@ -142,4 +142,10 @@ type CallObserver interface {
 // terms.
 type BreakerObserver interface {
 	BreakerChanged(plugin string, hook Hook, state BreakerState)
+}
+
+// LeaveObserver is an Observer that also wants to know when a plugin's hook is asked no longer, because the plugin was replaced or
+// removed. Decisions of calls that had begun before may follow. The same terms.
+type LeaveObserver interface {
+	Left(plugin string, hook Hook)
 }

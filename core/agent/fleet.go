@@ -224,6 +224,7 @@ func nodeOf(m cluster.Member) api.FleetNode {
 	if m.Outdated != "" {
 		n.Problem = cmp.Or(n.Problem, "must be started again: "+m.Outdated)
 	}
+	n.Problem = cmp.Or(n.Problem, m.Complaint)
 	if m.Silence >= silentAfter {
 		n.Problem = cmp.Or(n.Problem, fmt.Sprintf("not heard for %v", m.Silence.Round(time.Second)))
 	}

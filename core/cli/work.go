@@ -15,6 +15,7 @@ import (
 	"github.com/zenconn/server/core/join"
 	"github.com/zenconn/server/core/node"
 	"github.com/zenconn/server/core/supervise"
+	"github.com/zenconn/server/plugins"
 )
 
 // orphanPatience is how long a worker goes on after its agent has ended and no other has come: clients keep their connections while an
@@ -48,8 +49,11 @@ func work(ctx context.Context, env *environment, joined *join.Joined, b *bus.Bus
 	}
 	n.Stand(node.Standing{Agent: joined.Agent})
 	watch := func(ctx context.Context) error {
-		joined.Watch(ctx, func(s join.State) { n.Stand(node.Standing{Agent: s.Agent, Outdated: s.Outdated}) })
-		return nil
+		stand := func(s join.State) { n.Stand(node.Standing{Agent: s.Agent, Outdated: s.Outdated}) }
+		return joined.Watch(ctx, stand, func(bundles []plugins.Bundle) error {
+			_, err := n.Reload(bundles)
+			return err
+		})
 	}
 
 	// The bus, and the answers to supervisors, go on until all else has ended.

@@ -47,6 +47,9 @@ type Member struct {
 	// Outdated says why a worker must be started again to be as its agent wants it; empty: it need not.
 	Outdated string `json:"outdated,omitempty"`
 
+	// Complaint is what is wrong with it by its own account, in a sentence; empty: nothing.
+	Complaint string `json:"complaint,omitempty"`
+
 	Numbers
 
 	// What this process has found out about it.

@@ -8,7 +8,8 @@
 // files are kept in the worker's data directory, the description is not: there are secrets in it.
 //
 // An agent that was restarted knows nothing of its workers and need not: a worker asks again whenever the bus is back, and now and
-// then, and so finds out who its agent is now and whether it would be told something else than what it runs on.
+// then, and so finds out who its agent is now and whether it would be told something else than what it runs on. Other plugins alone it
+// takes while it runs; for another configuration it has to be started again.
 //
 // The package knows nothing of sessions, of the processes themselves, or of what the configuration means. It starts no goroutine; the
 // bus runs the answers.

@@ -20,7 +20,8 @@ type generation struct {
 	child     string
 	elsewhere string
 
-	bytes map[string][]byte // What can be fetched, by its hash.
+	settings map[string]string // Hash of the configuration without the plugins, by the description's.
+	bytes    map[string][]byte // What can be fetched, by its hash.
 }
 
 // newGeneration writes the descriptions. It reads the key that the configuration names, because workers cannot.
@@ -28,7 +29,7 @@ func newGeneration(c *config.Config, bundles []plugins.Bundle) (*generation, err
 	if len(bundles) > maxPlugins {
 		return nil, fmt.Errorf("workers take %d plugins at most, not %d", maxPlugins, len(bundles))
 	}
-	g := &generation{workers: c.Agent.Workers, bytes: map[string][]byte{}}
+	g := &generation{workers: c.Agent.Workers, settings: map[string]string{}, bytes: map[string][]byte{}}
 	d := description{Plugins: make([]described, len(bundles))}
 	for i, b := range bundles {
 		if len(b.Source) > maxBundle {
@@ -70,6 +71,13 @@ func (g *generation) add(d description, c *config.Config) (string, error) {
 	}
 	hash := hashOf(b)
 	g.bytes[hash] = b
+	rest := *c
+	rest.Plugins = config.Plugins{} // What it says is in the bundles.
+	settings, err := rest.Export()
+	if err != nil {
+		return "", fmt.Errorf("the configuration cannot be sent to workers: %w", err)
+	}
+	g.settings[hash] = hashOf(settings)
 	return hash, nil
 }
 

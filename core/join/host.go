@@ -42,7 +42,8 @@ func NewHost(o HostOptions) *Host {
 	return &Host{options: o, limit: rate.NewLimiter(joinsPerSecond, joinsAtOnce)}
 }
 
-// Set says what workers get from now on. Those that have joined find out, and report it with their State. It fails when something
+// Set says what workers get from now on. Those that have joined find out by themselves, sooner when they are told: they change to other
+// plugins, and report another configuration with their State. It fails when something
 // in the configuration cannot be sent, or a file that it names cannot be read, and changes nothing then.
 func (h *Host) Set(c *config.Config, bundles []plugins.Bundle) error {
 	g, err := newGeneration(c, bundles)
@@ -131,7 +132,7 @@ func (h *Host) decide(r request) answer {
 }
 
 func (g *generation) answer(name string, index int, hash string) answer {
-	return answer{Name: name, Index: index, Description: hash, Size: int64(len(g.bytes[hash]))}
+	return answer{Name: name, Index: index, Description: hash, Size: int64(len(g.bytes[hash])), Settings: g.settings[hash]}
 }
 
 // nameOf names a worker from elsewhere: as it wants, or after its machine. Two with one name are a nuisance to the reader of the logs and
@@ -148,6 +149,12 @@ func (h *Host) nameOf(r request) (string, error) {
 		return r.Host, nil
 	}
 	return h.options.Name + "-remote", nil
+}
+
+// Tell has a worker ask now whether anything is new, and returns when it runs on what Set has said last, or why it does not.
+func (h *Host) Tell(ctx context.Context, uid string) error {
+	_, err := h.options.Bus.Request(ctx, fmt.Sprintf(lookWorker, uid), nil)
+	return err
 }
 
 // incompatible says why two programs cannot work together, and what to do about it.

@@ -53,6 +53,8 @@ type Joined struct {
 	AgentVersion string
 	Revision     string // Names the configuration and the plugins: the same revision, the same content.
 
+	settings string // What answer.Settings was.
+
 	Config  *config.Config // With this worker's data directory, and nothing that is only the agent's.
 	Plugins []plugins.Bundle
 
@@ -108,15 +110,7 @@ func (o Options) attempt(ctx context.Context) (*Joined, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &fetcher{bus: o.Bus, subject: fmt.Sprintf(bundleAgent, a.Agent), cache: &cache{log: o.Log}}
-	if o.Data != "" {
-		f.cache.dir = filepath.Join(o.Data, "bundles")
-	}
-	b, err := f.fetch(ctx, a.Description, a.Size)
-	if err != nil {
-		return nil, fmt.Errorf("configuration: %w", err)
-	}
-	d, err := decodeDescription(b)
+	d, bundles, err := o.fetch(ctx, a)
 	if err != nil {
 		return nil, err
 	}
@@ -129,18 +123,37 @@ func (o Options) attempt(ctx context.Context) (*Joined, error) {
 		c.Data = o.Data
 	}
 	j := &Joined{
-		UID: o.UID, Name: a.Name, Index: a.Index, Agent: a.Agent, AgentName: a.Node, AgentVersion: a.Version, Revision: a.Description, Config: c, options: o,
+		UID: o.UID, Name: a.Name, Index: a.Index, Agent: a.Agent, AgentName: a.Node, AgentVersion: a.Version, Revision: a.Description, settings: a.Settings,
+		Config: c, Plugins: bundles, options: o,
 	}
+	o.Bus.Agree(bus.Terms{Replicas: a.Replicas, Disk: a.Disk})
+	return j, nil
+}
+
+// fetch gets what an answer tells to fetch.
+func (o Options) fetch(ctx context.Context, a answer) (description, []plugins.Bundle, error) {
+	f := &fetcher{bus: o.Bus, subject: fmt.Sprintf(bundleAgent, a.Agent), cache: &cache{log: o.Log}}
+	if o.Data != "" {
+		f.cache.dir = filepath.Join(o.Data, "bundles")
+	}
+	b, err := f.fetch(ctx, a.Description, a.Size)
+	if err != nil {
+		return description{}, nil, fmt.Errorf("configuration: %w", err)
+	}
+	d, err := decodeDescription(b)
+	if err != nil {
+		return description{}, nil, err
+	}
+	var bundles []plugins.Bundle
 	for _, p := range d.Plugins {
 		source, err := f.kept(ctx, p.Hash, p.Size)
 		if err != nil {
-			return nil, fmt.Errorf("plugin %s: %w", p.Name, err)
+			return description{}, nil, fmt.Errorf("plugin %s: %w", p.Name, err)
 		}
-		j.Plugins = append(j.Plugins, p.bundle(source))
+		bundles = append(bundles, p.bundle(source))
 	}
 	f.cache.sweep()
-	o.Bus.Agree(bus.Terms{Replicas: a.Replicas, Disk: a.Disk})
-	return j, nil
+	return d, bundles, nil
 }
 
 // errLater is the answer of an agent that wants to be asked again.

@@ -38,6 +38,7 @@ const (
 	ofAgent     = "agent.%s.join" // By UID.
 	namedAgent  = "agent.named.%s.join"
 	bundleAgent = "agent.%s.bundle" // By UID.
+	lookWorker  = "node.%s.look"    // By the worker's UID.
 )
 
 // request is what a worker asks with.
@@ -66,6 +67,7 @@ type answer struct {
 	Index       int    `json:"index,omitempty"`
 	Description string `json:"description"` // Its hash.
 	Size        int64  `json:"size"`        // Of the description, in bytes.
+	Settings    string `json:"settings"`    // Hash of the configuration in it, without the plugins; empty: of an agent that does not say.
 	Replicas    int    `json:"replicas"`    // The agent's terms of the bus.
 	Disk        int64  `json:"disk"`
 }

@@ -2,24 +2,43 @@ package join_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/zenconn/server/core/bus"
 	"github.com/zenconn/server/core/config"
 	"github.com/zenconn/server/core/join"
+	"github.com/zenconn/server/plugins"
 )
 
 // watched is a joined worker's changes of state.
-type watched struct{ states chan join.State }
+type watched struct {
+	states  chan join.State
+	plugins chan []plugins.Bundle
+	refuse  atomic.Pointer[string] // What is said against plugins; nil: nothing.
+}
 
 func watch(t *testing.T, j *join.Joined) *watched {
 	t.Helper()
-	w := &watched{make(chan join.State, 10)}
+	w := &watched{states: make(chan join.State, 10), plugins: make(chan []plugins.Bundle, 10)}
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
-	wg.Go(func() { j.Watch(ctx, func(s join.State) { w.states <- s }) })
+	wg.Go(func() {
+		err := j.Watch(ctx, func(s join.State) { w.states <- s }, func(bundles []plugins.Bundle) error {
+			w.plugins <- bundles
+			if why := w.refuse.Load(); why != nil {
+				return errors.New(*why)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
 	t.Cleanup(func() { cancel(); wg.Wait() })
 	return w
 }
@@ -32,6 +51,100 @@ func (w *watched) next(t *testing.T) join.State {
 	case <-time.After(30 * time.Second):
 		t.Fatal("nothing was reported")
 		return join.State{}
+	}
+}
+
+func (w *watched) changed(t *testing.T) []plugins.Bundle {
+	t.Helper()
+	select {
+	case b := <-w.plugins:
+		return b
+	case <-time.After(30 * time.Second):
+		t.Fatal("the plugins were not changed")
+		return nil
+	}
+}
+
+// Other plugins reach a worker at once when it is told, and those it refuses are offered again only then.
+func TestOtherPlugins(t *testing.T) {
+	in := install(t)
+	one, two, three := resolved(t, "a.lua", script), resolved(t, "a.lua", script+"-- 2"), resolved(t, "b.lua", script, "a.lua", script)
+	host, _ := in.agent("node", "uid-1", configured(), one...)
+	o := in.options(in.connect(in.token))
+	j := mustJoin(t, o)
+	w := watch(t, j)
+	uid := o.UID.String()
+	set := func(bundles []plugins.Bundle) {
+		t.Helper()
+		if err := host.Set(configured(), bundles); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tell := func() error {
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		return host.Tell(ctx, uid)
+	}
+	eventually(t, "the worker can be told", func() bool { return tell() == nil })
+
+	set(two)
+	if err := tell(); err != nil || !plugins.Same(w.changed(t), two) {
+		t.Errorf("told of other plugins: %v", err)
+	}
+	no := "no: line 3"
+	w.refuse.Store(&no)
+	set(three)
+	for range 2 {
+		if err := tell(); err == nil || !strings.Contains(err.Error(), no) || !plugins.Same(w.changed(t), three) {
+			t.Errorf("told of plugins that the worker refuses: %v", err)
+		}
+	}
+	w.refuse.Store(nil)
+	set(two) // Which the worker still runs on, but it has to forget its complaint.
+	if err := tell(); err != nil || !plugins.Same(w.changed(t), two) {
+		t.Errorf("told of what it runs on: %v", err)
+	}
+	if err := tell(); err != nil || len(w.plugins) != 0 {
+		t.Errorf("told of nothing: %v, %d changes", err, len(w.plugins))
+	}
+
+	other := configured()
+	other.Client.Limits.Channels = 7
+	if err := host.Set(other, three); err != nil {
+		t.Fatal(err)
+	}
+	if err := tell(); err == nil || !strings.Contains(err.Error(), "another configuration") || len(w.plugins) != 0 {
+		t.Errorf("told of another configuration: %v", err)
+	}
+	if got := w.next(t); got.Outdated == "" {
+		t.Errorf("state %+v", got)
+	}
+	set(three)
+	if err := tell(); err != nil || !plugins.Same(w.changed(t), three) {
+		t.Errorf("told of its own configuration: %v", err)
+	}
+	if got := w.next(t); got.Outdated != "" {
+		t.Errorf("state %+v", got)
+	}
+	if err := host.Tell(t.Context(), "nobody"); !errors.Is(err, bus.ErrNobody) {
+		t.Errorf("told nobody: %v", err)
+	}
+}
+
+// What the configuration says about plugins is in the bundles: it is no reason to be started again.
+func TestPluginsConfigurationIsNotTheWorkers(t *testing.T) {
+	in := install(t)
+	bundles := resolved(t, "a.lua", script)
+	host, _ := in.agent("node", "uid-1", configured(), bundles...)
+	o := in.options(in.connect(in.token))
+	w := watch(t, mustJoin(t, o))
+	c := configured()
+	c.Plugins.Deadline, bundles[0].Deadline = time.Hour, time.Hour
+	if err := host.Set(c, bundles); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.changed(t); got[0].Deadline != time.Hour || len(w.states) != 0 {
+		t.Errorf("changed to %+v, %d states", got, len(w.states))
 	}
 }
 
@@ -61,7 +174,7 @@ func TestRestartedAgent(t *testing.T) {
 			changed := configured()
 			changed.Client.Limits.Channels = 7
 			restart("uid-3", changed)
-			if got := w.next(t); got.Agent != "uid-3" || got.Outdated != "the agent has another configuration or other plugins now" {
+			if got := w.next(t); got.Agent != "uid-3" || got.Outdated != "the agent has another configuration now" {
 				t.Errorf("state %+v", got)
 			}
 			restart("uid-4", configured())
@@ -70,8 +183,11 @@ func TestRestartedAgent(t *testing.T) {
 			}
 			bundles = resolved(t, "a.lua", script+"-- new")
 			restart("uid-5", configured())
-			if got := w.next(t); got.Outdated == "" {
+			if got := w.next(t); got.Agent != "uid-5" || got.Outdated != "" {
 				t.Errorf("state %+v", got)
+			}
+			if got := w.changed(t); !plugins.Same(got, bundles) {
+				t.Errorf("changed to %+v", got)
 			}
 			if index == 0 {
 				return

@@ -21,6 +21,7 @@ type Metrics struct {
 	Decisions      *prometheus.CounterVec // By plugin, hook, verdict.
 	HookDuration   *prometheus.HistogramVec
 	Breaker        *prometheus.GaugeVec   // By plugin, hook; the numbers of hooks.BreakerState.
+	Reloads        *prometheus.CounterVec // By result.
 	Untold         *prometheus.CounterVec // By hook, reason.
 	Redactions     *prometheus.CounterVec // By kind, result.
 	Handshakes     *prometheus.CounterVec // By result.
@@ -50,6 +51,7 @@ func New(registry prometheus.Registerer) *Metrics {
 		Deliveries:     counter("deliveries_total", "Publications queued for subscribers.", "namespace"),
 		Dropped:        counter("frames_dropped_total", "Frames that were not delivered, by reason.", "reason"),
 		Decisions:      counter("hook_decisions_total", "Verdicts and faults of plugins.", "plugin", "hook", "verdict"),
+		Reloads:        counter("plugin_reloads_total", "Times that other plugins were to be used from then on, by result: ok, or refused.", "result"),
 		Untold:         counter("hook_untold_total", "Ends of sessions and subscriptions that plugins were not told of.", "hook", "reason"),
 		Redactions:     counter("audit_redactions_total", "Audit events that plugins changed, withheld or dropped.", "kind", "result"),
 		Handshakes:     counter("handshakes_total", "WebSocket handshakes, by result.", "result"),

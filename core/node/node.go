@@ -67,6 +67,11 @@ type Node struct {
 	state    atomic.Value             // cluster.State
 	standing atomic.Pointer[Standing] // nil: nobody supervises it.
 
+	reloading sync.Mutex
+	plugins   plugins.Loaded // Those that are asked. Guarded by reloading.
+	retiring  sync.WaitGroup // Of those that were replaced.
+	refusal   atomic.Pointer[string]
+
 	closers []func() error
 }
 
@@ -164,6 +169,9 @@ func (n *Node) self() cluster.Member {
 	}
 	if s := n.standing.Load(); s != nil {
 		m.Agent, m.Outdated = s.Agent, s.Outdated
+	}
+	if why := n.refusal.Load(); why != nil {
+		m.Complaint = *why
 	}
 	if n.vitals != nil {
 		m.Numbers = n.vitals.Numbers()

@@ -68,6 +68,11 @@ func (o *observer) BreakerChanged(plugin string, hook hooks.Hook, state hooks.Br
 	}
 }
 
+// Left implements hooks.LeaveObserver.
+func (o *observer) Left(plugin string, hook hooks.Hook) {
+	o.metrics.Breaker.DeleteLabelValues(plugin, string(hook))
+}
+
 func verdictOf(d hooks.Decision) audit.DecisionVerdict {
 	switch {
 	case errors.Is(d.Fault, context.DeadlineExceeded):

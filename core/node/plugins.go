@@ -22,15 +22,18 @@ func (n *Node) openPlugins(ctx context.Context) error {
 		return err
 	}
 	n.services = host.New(host.Options{KV: store, Metrics: metrics.NewPlugins(n.registry)})
-	links, err := plugins.Links(o.Plugins, plugins.Options{
-		Cache: filepath.Join(o.Config.Data, "compiled"), Services: n.services, Log: n.log,
-	})
-	if err != nil {
+	var err error
+	if n.plugins, err = n.plugins.Next(o.Plugins, n.pluginOptions()); err != nil {
 		return err
 	}
-	n.chain = hooks.NewChain(links, &observer{node: o.Name, recorder: n.recorder, metrics: n.metrics, log: n.log})
+	n.chain = hooks.NewChain(n.plugins.Links, &observer{node: o.Name, recorder: n.recorder, metrics: n.metrics, log: n.log})
 	n.onClose(n.chain.Close)
+	n.onClose(func() error { n.retiring.Wait(); return nil })
 	return nil
+}
+
+func (n *Node) pluginOptions() plugins.Options {
+	return plugins.Options{Cache: filepath.Join(n.options.Config.Data, "compiled"), Services: n.services, Log: n.log}
 }
 
 // server is what plugins do to the whole installation. Implements host.Server.

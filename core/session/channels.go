@@ -25,8 +25,8 @@ const (
 	channelsShards = 16
 )
 
-// Channels are namespaces whose channels' options the plugins decide, once per name. An answer is a look-up away until it is too old or
-// other names are used more; a fault is not remembered.
+// Channels are namespaces whose channels' options the plugins decide, once per name, if any wants to. An answer is a look-up away until it
+// is too old, other names are used more, or the plugins are replaced; a fault is not remembered. Subscriptions keep what they began with.
 type Channels struct {
 	base  Namespaces
 	hooks *hooks.Chain
@@ -49,33 +49,30 @@ type knownChannel struct {
 	ns      *channel.Namespace // nil when the name was refused,
 	refused *core.Error        // with this.
 	until   time.Time
+	by      uint64 // The generation of plugins that said it.
 	used    atomic.Bool
 }
 
 // NewChannels makes namespaces of base's with what the chain's plugins say about their channels.
 func NewChannels(base Namespaces, chain *hooks.Chain) *Channels {
 	c := &Channels{base: base, hooks: chain, seed: maphash.MakeSeed()}
-	c.Forget()
-	return c
-}
-
-// Forget makes the plugins be asked again about every name, as after they were replaced. Subscriptions keep what they began with.
-func (c *Channels) Forget() {
 	for i := range c.shards {
-		s := &c.shards[i]
-		s.mu.Lock()
-		s.known, s.ring, s.hand = make(map[string]*knownChannel), nil, 0
-		s.mu.Unlock()
+		c.shards[i].known = make(map[string]*knownChannel)
 	}
+	return c
 }
 
 // Resolve implements Namespaces.
 func (c *Channels) Resolve(name string) (*channel.Namespace, *core.Error) {
+	if !c.hooks.Has(hooks.OnChannel) {
+		return c.base.Resolve(name)
+	}
+	generation := c.hooks.Generation() // Asked before the plugins are: what they say may be too new for it, and is never too old.
 	s := &c.shards[maphash.String(c.seed, name)%channelsShards]
 	s.mu.RLock()
 	k := s.known[name]
 	s.mu.RUnlock()
-	if k != nil && time.Now().Before(k.until) {
+	if k != nil && k.by == generation && time.Now().Before(k.until) {
 		if !k.used.Load() {
 			k.used.Store(true)
 		}
@@ -90,7 +87,7 @@ func (c *Channels) Resolve(name string) (*channel.Namespace, *core.Error) {
 	}
 	event := &hooks.Channel{Channel: name, Namespace: ns.Name, Options: optionsOf(ns)}
 	answer := c.hooks.Channel(context.Background(), event)
-	k = &knownChannel{name: name, until: time.Now().Add(channelsFor)}
+	k = &knownChannel{name: name, until: time.Now().Add(channelsFor), by: generation}
 	switch {
 	case answer.Verdict != hooks.Deny:
 		k.ns = with(ns, event.Options)

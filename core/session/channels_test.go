@@ -21,7 +21,18 @@ type definer struct {
 	mu     sync.Mutex
 	asked  map[string]int
 	answer func(*hooks.Channel) (hooks.Answer, error)
+	chain  *hooks.Chain
 }
+
+// reload replaces the plugins, by themselves.
+func (d *definer) reload(t *testing.T) {
+	t.Helper()
+	if err := d.chain.Replace(d.links())(); err != nil {
+		t.Error(err)
+	}
+}
+
+func (d *definer) links() []hooks.Link { return []hooks.Link{{Plugin: d, Deadline: time.Hour}} }
 
 func (d *definer) Name() string { return "definer" }
 func (d *definer) Hash() string { return "0" }
@@ -43,7 +54,8 @@ func newChannels(t testing.TB, answer func(*hooks.Channel) (hooks.Answer, error)
 		t.Fatal(err)
 	}
 	d := &definer{asked: map[string]int{}, answer: answer}
-	return session.NewChannels(base, hooks.NewChain([]hooks.Link{{Plugin: d, Deadline: time.Hour}}, nil)), d
+	d.chain = hooks.NewChain(d.links(), nil)
+	return session.NewChannels(base, d.chain), d
 }
 
 func history(e *hooks.Channel) (hooks.Answer, error) {
@@ -70,7 +82,8 @@ func TestChannelsAreRemembered(t *testing.T) {
 		<-time.After(5 * time.Minute)
 		resolve("a", 2)
 		resolve("a", 2)
-		c.Forget()
+		d.reload(t)
+		resolve("a", 3)
 		resolve("a", 3)
 	})
 }
@@ -144,7 +157,7 @@ func TestChannelsAreBounded(t *testing.T) {
 }
 
 func TestChannelsAtOnce(t *testing.T) {
-	c, _ := newChannels(t, history)
+	c, d := newChannels(t, history)
 	var wg sync.WaitGroup
 	for g := range 4 {
 		wg.Go(func() {
@@ -154,7 +167,7 @@ func TestChannelsAtOnce(t *testing.T) {
 					return
 				}
 				if i%5000 == 0 {
-					c.Forget()
+					d.reload(t)
 				}
 			}
 		})
@@ -180,5 +193,25 @@ func BenchmarkKnownChannel(b *testing.B) {
 		if _, bad := c.Resolve("lobby"); bad != nil {
 			b.Fatal(bad)
 		}
+	}
+}
+
+// Plugins that have an opinion on channels may come and go.
+func TestChannelsFollowThePlugins(t *testing.T) {
+	c, d := newChannels(t, history)
+	for _, want := range []int{3, 0, 3} {
+		if ns, bad := c.Resolve("lobby"); bad != nil || ns.HistorySize != want {
+			t.Errorf("%+v, %v; want a history of %d", ns, bad, want)
+		}
+		links := d.links()
+		if want == 3 {
+			links = nil
+		}
+		if err := d.chain.Replace(links)(); err != nil {
+			t.Error(err)
+		}
+	}
+	if d.asked["lobby"] != 2 {
+		t.Errorf("asked %d times", d.asked["lobby"])
 	}
 }

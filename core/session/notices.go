@@ -25,7 +25,7 @@ type Notices struct {
 	hooks   *hooks.Chain
 	metrics *metrics.Metrics
 	log     *slog.Logger
-	lanes   []chan *notice // Empty when no plugin wants to know. A session's notices take the same lane.
+	lanes   []chan *notice // A session's notices take the same lane.
 	untold  atomic.Uint64
 }
 
@@ -41,11 +41,9 @@ type notice struct {
 // NewNotices makes notices for the chain's plugins. Run tells them.
 func NewNotices(chain *hooks.Chain, m *metrics.Metrics, log *slog.Logger) *Notices {
 	n := &Notices{hooks: chain, metrics: m, log: log}
-	if chain.Has(hooks.OnUnsubscribe) || chain.Has(hooks.OnDisconnect) {
-		n.lanes = make([]chan *notice, 2*runtime.GOMAXPROCS(0))
-		for i := range n.lanes {
-			n.lanes[i] = make(chan *notice, noticesWaiting/len(n.lanes))
-		}
+	n.lanes = make([]chan *notice, 2*runtime.GOMAXPROCS(0)) // Also when no plugin wants to know: the next one may.
+	for i := range n.lanes {
+		n.lanes[i] = make(chan *notice, noticesWaiting/len(n.lanes))
 	}
 	return n
 }

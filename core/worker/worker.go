@@ -105,7 +105,7 @@ func New(o Options) (*Worker, error) {
 	w := &Worker{config: c, log: o.Log, history: memory, flushers: flushers, relay: o.Relay, spread: o.Drain}
 	w.node = &session.Node{
 		Name: o.Node, Epoch: uint64(o.Started.Unix()), Worker: o.Number,
-		Client: c.Client, Auth: c.Auth, Tokens: tokens, Namespaces: named(namespaces, o.Hooks), Notices: session.NewNotices(o.Hooks, o.Metrics, o.Log),
+		Client: c.Client, Auth: c.Auth, Tokens: tokens, Namespaces: session.NewChannels(namespaces, o.Hooks), Notices: session.NewNotices(o.Hooks, o.Metrics, o.Log),
 		Hub: members, History: store, Presence: presence.New(members), Hooks: o.Hooks,
 		Recorder: o.Recorder, Durability: o.Durability, Drops: o.Drops, Metrics: o.Metrics, Log: o.Log,
 		Registry: session.NewRegistry(c.Client.Limits.SessionsPerUser), Wheel: session.NewWheel(),
@@ -129,14 +129,6 @@ func New(o Options) (*Worker, error) {
 		MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
 	}
 	return w, nil
-}
-
-// named lets the plugins decide about channels, if one of them wants to.
-func named(namespaces *channel.Namespaces, chain *hooks.Chain) session.Namespaces {
-	if !chain.Has(hooks.OnChannel) {
-		return namespaces
-	}
-	return session.NewChannels(namespaces, chain)
 }
 
 // drops counts dropped frames.
