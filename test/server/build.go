@@ -28,8 +28,10 @@ var program struct {
 // its TestMain.
 func Main(m *testing.M) {
 	code := m.Run()
-	if program.dir != "" {
-		os.RemoveAll(program.dir) //nolint:errcheck // A leftover in the temporary directory is no failure.
+	for _, dir := range []string{program.dir, natsProgram.dir} {
+		if dir != "" {
+			os.RemoveAll(dir) //nolint:errcheck // A leftover in the temporary directory is no failure.
+		}
 	}
 	os.Exit(code)
 }

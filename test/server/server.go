@@ -52,11 +52,28 @@ type process struct {
 // server's log is shown.
 func Start(t testing.TB, o Options) *Server {
 	t.Helper()
+	s, second := launch(t, o)
+	s.AwaitReady()
+	if second != nil {
+		s.second = Start(t, *second)
+	}
+	return s
+}
+
+// Launch is Start for one agent of several that get ready only together. AwaitReady waits for it.
+func Launch(t testing.TB, o Options) *Server {
+	t.Helper()
+	s, _ := launch(t, o)
+	return s
+}
+
+func launch(t testing.TB, o Options) (s *Server, second *Options) {
+	t.Helper()
 	if o.Dir == "" {
 		o.Dir = t.TempDir()
 	}
-	o, second := arrange(t, o)
-	s := &Server{t: t, options: o, client: FreeAddr(t), api: FreeAddr(t)}
+	o, second = arrange(t, o)
+	s = &Server{t: t, options: o, client: FreeAddr(t), api: FreeAddr(t)}
 	for name, text := range o.Plugins {
 		s.WritePlugin(name, text)
 	}
@@ -70,11 +87,8 @@ func Start(t testing.TB, o Options) *Server {
 			t.Logf("log of the server at %s:\n%s", s.client, s.Log())
 		}
 	})
-	s.Run()
-	if second != nil {
-		s.second = Start(t, *second)
-	}
-	return s
+	s.begin()
+	return s, second
 }
 
 // Second returns the other agent, or the server itself when there is only one.
@@ -120,6 +134,12 @@ func (s *Server) write(name, text string) {
 // Run starts the server again after Stop or Kill and returns when it is ready.
 func (s *Server) Run() {
 	s.t.Helper()
+	s.begin()
+	s.AwaitReady()
+}
+
+func (s *Server) begin() {
+	s.t.Helper()
 	if s.running != nil {
 		s.t.Fatal("the server is running already")
 	}
@@ -139,11 +159,12 @@ func (s *Server) Run() {
 		cmd.Wait() //nolint:errcheck // Stop reads the exit code from the process state.
 	}()
 	s.running = p
-	s.waitReady(p)
 }
 
-func (s *Server) waitReady(p *process) {
+// AwaitReady returns when the server serves clients.
+func (s *Server) AwaitReady() {
 	s.t.Helper()
+	p := s.running
 	ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
 	defer cancel()
 	poll := time.NewTicker(20 * time.Millisecond)
