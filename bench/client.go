@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 )
 
 // socket is where a client's bytes go.
@@ -36,7 +37,8 @@ type client struct {
 	pieces    bool   // fragments is being collected.
 	hint      int
 	verifier  Verifier
-	first     int // Number of the first stream that the client is subscribed to.
+	first     int       // Number of the first stream that the client is subscribed to.
+	heard     time.Time // When something was last read, before it was looked at, while the connection is being made.
 
 	mu      sync.Mutex // Guards what follows.
 	socket  socket
@@ -45,6 +47,7 @@ type client struct {
 	nextID  uint32
 	pending *pending // Of a publisher whose acknowledgements are timed.
 	blocked bool     // The socket was full.
+	leaving bool     // Its end is no surprise.
 	closed  bool
 }
 
@@ -141,6 +144,7 @@ func (c *client) close() {
 func (c *client) goodbye() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.leaving = true
 	c.sendLocked(opClose, []byte{1000 >> 8, 1000 & 0xFF})
 	c.flushLocked() //nolint:errcheck // It is leaving anyway.
 }
@@ -248,6 +252,12 @@ func why(err error) error {
 		return ending{text: "closed by the server without a word"}
 	}
 	return err
+}
+
+func (c *client) isLeaving() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.leaving
 }
 
 func (c *client) isClosed() bool {

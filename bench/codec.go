@@ -10,9 +10,11 @@ import (
 type codec interface {
 	// The append functions add one command, ready to be the payload of a frame.
 	appendConnect(dst []byte, id uint32, token string, data []byte) []byte
-	appendSubscribe(dst []byte, id uint32, channel string) []byte
+	// appendSubscribe asks for what came after from as well, when from is not nil.
+	appendSubscribe(dst []byte, id uint32, channel string, from *position) []byte
 	appendPublish(dst []byte, id uint32, channel string, data []byte) []byte
 	appendHistory(dst []byte, id uint32, channel string) []byte
+	appendPresence(dst []byte, id uint32, channel string) []byte
 	// pong is the answer to a server ping.
 	pong() []byte
 	// cut splits the first message off a frame.
@@ -25,13 +27,23 @@ type codec interface {
 
 // reply is one message of the server, as far as the generator cares.
 type reply struct {
-	kind   kind
-	id     uint32 // Of the command that is answered.
-	mark   []byte // Of a publication, with what follows it; nil when it carries none.
-	size   int    // Bytes of the whole message.
-	code   uint32 // Of an error, an unsubscribe, a disconnect.
-	text   string
-	offset uint64 // Of a history result.
+	kind kind
+	id   uint32 // Of the command that is answered.
+	mark []byte // Of a publication, with what follows it; nil when it carries none.
+	size int    // Bytes of the whole message.
+	code uint32 // Of an error, an unsubscribe, a disconnect.
+	text string
+	at   position // Of a history or a subscribe result.
+
+	recovered bool     // Of a subscribe result: missed is all that came after the position that was asked for.
+	missed    [][]byte // Payloads.
+	members   int      // Of a presence result.
+}
+
+// position is a place in the history of a channel.
+type position struct {
+	epoch  string
+	offset uint64
 }
 
 type kind int

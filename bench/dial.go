@@ -41,8 +41,8 @@ type dialer struct {
 // portsPerSource stays below the 28,232 local ports of Linux's default range.
 const portsPerSource = 25_000
 
-func newDialer(o *Options, n *network, connections int) (*dialer, error) {
-	target, err := url.Parse(o.URL)
+func newDialer(o *Options, to string, n *network, connections int) (*dialer, error) {
+	target, err := url.Parse(to)
 	if err != nil {
 		return nil, err
 	}
@@ -59,8 +59,9 @@ func newDialer(o *Options, n *network, connections int) (*dialer, error) {
 // plan says what a connection is for.
 type plan struct {
 	number  int
-	channel string // To subscribe to; empty: none.
-	prepare func(*client)
+	channel string    // To subscribe to; empty: none.
+	from    *position // What came after it shall be recovered; nil: nothing.
+	prepare func(c *client, last reply)
 }
 
 // openAll makes count connections, options.Concurrency at a time, and gives up at the first that cannot be made. It returns those
@@ -104,12 +105,12 @@ func (d *dialer) openAll(ctx context.Context, count int, plans func(i int) plan,
 
 // open makes one connection and hands it to the network.
 func (d *dialer) open(ctx context.Context, p plan) (*client, error) {
-	c, conn, err := d.dial(ctx, p)
+	c, conn, last, err := d.dial(ctx, p)
 	if err != nil {
 		return nil, err
 	}
 	if p.prepare != nil {
-		p.prepare(c)
+		p.prepare(c, last)
 	}
 	c.onReply = nil
 	if err := errors.Join(conn.SetDeadline(time.Time{}), d.network.adopt(c, conn)); err != nil {
@@ -119,15 +120,15 @@ func (d *dialer) open(ctx context.Context, p plan) (*client, error) {
 	return c, nil
 }
 
-// dial makes one connection, connected and subscribed as planned, that nobody reads yet.
-func (d *dialer) dial(ctx context.Context, p plan) (*client, net.Conn, error) {
+// dial makes one connection, connected and subscribed as planned, that nobody reads yet, and returns the last answer too.
+func (d *dialer) dial(ctx context.Context, p plan) (c *client, conn net.Conn, last reply, err error) {
 	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
-	conn, err := d.handshake(ctx, p.number)
+	conn, err = d.handshake(ctx, p.number)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, last, err
 	}
-	c := &client{number: p.number, codec: d.codec, socket: netSocket{conn}}
+	c = &client{number: p.number, codec: d.codec, socket: netSocket{conn}}
 	var mask [4]byte
 	rand.Read(mask[:]) //nolint:errcheck // It never fails.
 	c.mask = binary.BigEndian.Uint32(mask[:])
@@ -136,16 +137,16 @@ func (d *dialer) dial(ctx context.Context, p plan) (*client, net.Conn, error) {
 		c.send(d.codec.appendConnect(nil, c.id(), token, data))
 		commands := []string{"connect"}
 		if p.channel != "" {
-			c.send(d.codec.appendSubscribe(nil, c.id(), p.channel))
+			c.send(d.codec.appendSubscribe(nil, c.id(), p.channel, p.from))
 			commands = append(commands, "subscribe")
 		}
-		_, err = d.await(ctx, c, conn, commands)
+		last, err = d.await(ctx, c, conn, commands)
 	}
 	if err != nil {
 		conn.Close() //nolint:errcheck // It is of no use.
-		return nil, nil, err
+		return nil, nil, last, err
 	}
-	return c, conn, nil
+	return c, conn, last, nil
 }
 
 // id returns the number of the next command.
@@ -183,6 +184,7 @@ func (d *dialer) await(ctx context.Context, c *client, conn net.Conn, commands [
 		}
 		n, err := conn.Read(buf[len(buf):cap(buf)])
 		if n > 0 {
+			c.heard = time.Now()
 			if err := c.received(buf[:len(buf)+n], 0, &aside); err != nil {
 				return last, fmt.Errorf("while waiting for the answer to %s: %w", open[0], withHint(err))
 			}
@@ -234,7 +236,7 @@ func (d *dialer) handshake(ctx context.Context, number int) (net.Conn, error) {
 	}
 	if err != nil {
 		conn.Close() //nolint:errcheck // It is of no use.
-		return nil, fmt.Errorf("handshake with %s: %w", d.options.URL, d.explain(ctx, err))
+		return nil, fmt.Errorf("handshake with %s: %w", d.target, d.explain(ctx, err))
 	}
 	return conn, nil
 }

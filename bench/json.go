@@ -38,8 +38,12 @@ func (jsonCodec) appendConnect(dst []byte, id uint32, token string, data []byte)
 	return append(dst, `}}`...)
 }
 
-func (jsonCodec) appendSubscribe(dst []byte, id uint32, channel string) []byte {
+func (jsonCodec) appendSubscribe(dst []byte, id uint32, channel string, from *position) []byte {
 	dst = appendString(append(appendID(dst, id), `,"subscribe":{"channel":`...), channel)
+	if from != nil {
+		dst = appendString(append(dst, `,"recover":true,"epoch":`...), from.epoch)
+		dst = strconv.AppendUint(append(dst, `,"offset":`...), from.offset, 10)
+	}
 	return append(dst, `}}`...)
 }
 
@@ -52,6 +56,11 @@ func (jsonCodec) appendPublish(dst []byte, id uint32, channel string, data []byt
 
 func (jsonCodec) appendHistory(dst []byte, id uint32, channel string) []byte {
 	dst = appendString(append(appendID(dst, id), `,"history":{"channel":`...), channel)
+	return append(dst, `}}`...)
+}
+
+func (jsonCodec) appendPresence(dst []byte, id uint32, channel string) []byte {
+	dst = appendString(append(appendID(dst, id), `,"presence":{"channel":`...), channel)
 	return append(dst, `}}`...)
 }
 
@@ -98,11 +107,18 @@ func decodeJSON(m []byte, hint *int) (reply, error) {
 		Reason  string
 	}
 	var in struct {
-		ID      uint32
-		Error   *coded
-		Publish *struct{}
-		History *struct{ Offset uint64 }
-		Push    *struct {
+		ID        uint32
+		Error     *coded
+		Publish   *struct{}
+		History   *struct{ Offset uint64 }
+		Presence  *struct{ Presence map[string]json.RawMessage }
+		Subscribe *struct {
+			Epoch        string
+			Offset       uint64
+			Recovered    bool
+			Publications []struct{ Data json.RawMessage }
+		}
+		Push *struct {
 			Pub         json.RawMessage
 			Unsubscribe *coded
 			Disconnect  *coded
@@ -127,7 +143,16 @@ func decodeJSON(m []byte, hint *int) (reply, error) {
 	case in.Publish != nil:
 		return reply{kind: kindPublished, id: in.ID}, nil
 	case in.History != nil:
-		return reply{kind: kindResult, id: in.ID, offset: in.History.Offset}, nil
+		return reply{kind: kindResult, id: in.ID, at: position{offset: in.History.Offset}}, nil
+	case in.Presence != nil:
+		return reply{kind: kindResult, id: in.ID, members: len(in.Presence.Presence)}, nil
+	case in.Subscribe != nil:
+		s := in.Subscribe
+		r := reply{kind: kindResult, id: in.ID, at: position{s.Epoch, s.Offset}, recovered: s.Recovered}
+		for _, p := range s.Publications {
+			r.missed = append(r.missed, p.Data)
+		}
+		return r, nil
 	default:
 		return reply{kind: kindResult, id: in.ID}, nil
 	}

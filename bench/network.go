@@ -52,6 +52,9 @@ func newNetwork(readers int) (*network, error) {
 // now returns the time since the run began, in nanoseconds.
 func (n *network) now() int64 { return int64(time.Since(n.epoch)) }
 
+// shardOf returns where the connection's figures are collected.
+func (n *network) shardOf(c *client) *shard { return n.shards[c.number%len(n.shards)] }
+
 // adopt takes over a connection that has been set up.
 func (n *network) adopt(c *client, conn net.Conn) error {
 	i := c.number % len(n.shards)
@@ -104,7 +107,7 @@ func (n *network) read(c *client, conn net.Conn, s *shard) error {
 // over is called when a connection has ended.
 func (n *network) over(c *client, err error, s *shard) {
 	c.close()
-	if n.closing.Load() {
+	if n.closing.Load() || c.isLeaving() {
 		return
 	}
 	s.mu.Lock()
@@ -119,15 +122,7 @@ func (n *network) over(c *client, err error, s *shard) {
 // close says goodbye to the server, gives it a moment to close the connections, and then ends them all.
 func (n *network) close(clients []*client) {
 	n.closing.Store(true)
-	for _, c := range clients {
-		c.goodbye()
-	}
-	deadline := time.Now().Add(goodbyeTime)
-	for _, c := range clients {
-		for !c.isClosed() && time.Now().Before(deadline) {
-			time.Sleep(time.Millisecond)
-		}
-	}
+	n.leave(clients)
 	for _, l := range n.loops {
 		l.stop()
 	}
@@ -137,6 +132,20 @@ func (n *network) close(clients []*client) {
 	}
 	n.mu.Unlock()
 	n.readers.Wait()
+}
+
+// leave says goodbye for some clients, and cuts off those that the server does not close in time. None of them is read afterwards.
+func (n *network) leave(clients []*client) {
+	for _, c := range clients {
+		c.goodbye()
+	}
+	deadline := time.Now().Add(goodbyeTime)
+	for _, c := range clients {
+		for !c.isClosed() && time.Now().Before(deadline) {
+			time.Sleep(time.Millisecond)
+		}
+		c.abort()
+	}
 }
 
 // goodbyeTime is how long the server has to close connections that said goodbye.
@@ -155,6 +164,7 @@ func (n *network) sum(latency *Histogram) *shard {
 		total.stray += s.stray
 		total.damaged += s.damaged
 		total.refused += s.refused
+		total.subscribed += s.subscribed
 		total.ended += s.ended
 		for text, count := range s.faults {
 			if total.faults == nil {

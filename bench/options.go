@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,6 +21,10 @@ const (
 	Connect  Scenario = "connect"  // Clients that connect, as fast as the server lets them.
 	Idle     Scenario = "idle"     // Subscribers that are sent nothing: the memory.
 	History  Scenario = "history"  // Publishers into channels that nobody reads: the acknowledgements.
+	Recovery Scenario = "recovery" // Subscribers that come back all at once and recover what they missed.
+	Presence Scenario = "presence" // Asking who is in a channel of many members.
+
+	Subscriptions Scenario = "subscriptions" // Clients with many channels each: the memory of a subscription.
 )
 
 // The protocols a client can speak.
@@ -36,14 +41,18 @@ type Options struct {
 	Namespace   string        `json:"namespace,omitempty"`   // Empty: the server's default namespace.
 	Channel     string        `json:"channel"`               // How channel names begin; a part that is new in every run follows.
 	Clients     int           `json:"clients"`               // Subscribers (of each channel), or connections; history: none.
-	Channels    int           `json:"channels"`              // Channels that are published to, or subscribed to.
-	Publishers  int           `json:"publishers"`            // Connections that publish; echo: the clients do.
+	Channels    int           `json:"channels"`              // Channels that are published to, or subscribed to; subscriptions: by each client.
+	Publishers  int           `json:"publishers"`            // Connections that publish; echo, subscriptions: the clients do.
+	PublishURL  string        `json:"publish_url,omitempty"` // Where those connect; empty: as the others.
+	Missed      int           `json:"missed,omitempty"`      // Publications in each channel that are recovered.
+	APIURL      string        `json:"api_url,omitempty"`     // Presence: ask the server API there, instead of a client.
+	APIKey      string        `json:"-"`
 	Size        int           `json:"size"`                  // Bytes of a payload, at least MinSize.
-	Rate        float64       `json:"rate"`                  // Publications per second in all; 0: as fast as the server answers.
+	Rate        float64       `json:"rate"`                  // Publications (presence: questions) per second in all; 0: as fast as the server answers.
 	InFlight    int           `json:"in_flight"`             // With rate 0, publications that are under way at a time, in all.
 	Warmup      time.Duration `json:"warmup_ns"`             // Checked, but not measured.
 	Duration    time.Duration `json:"duration_ns"`           // Measured.
-	Concurrency int           `json:"concurrency"`           // Connections that are being made at a time.
+	Concurrency int           `json:"concurrency"`           // Connections that are being made at a time; recovery: not when they come back.
 	Readers     int           `json:"readers"`               // Event loops; 0: half the processors; below 0: a goroutine per connection.
 	PIDs        []int         `json:"server_pids,omitempty"` // The server's processes on this machine.
 	Token       string        `json:"-"`                     // JWT that every client connects with.
@@ -71,6 +80,12 @@ func Defaults(s Scenario) Options {
 		o.Clients, o.Warmup = 10_000, 0
 	case History:
 		o.Channels, o.Publishers, o.InFlight = 1000, 1000, 64
+	case Recovery:
+		o.Clients, o.Channels, o.Publishers, o.InFlight, o.Missed, o.Warmup = 1000, 1000, 1000, 64, 50, 0
+	case Presence:
+		o.Clients, o.Rate = 1000, 50
+	case Subscriptions:
+		o.Clients, o.Channels, o.InFlight, o.Warmup = 1000, 100, 256, 0
 	}
 	return o
 }
@@ -80,6 +95,7 @@ const (
 	maxConnections = 1 << 20
 	maxSize        = 1 << 20
 	maxInFlight    = 1 << 16
+	maxMissed      = 10_000
 )
 
 // Check reports everything that is wrong with the options, and settles what follows from others.
@@ -90,8 +106,8 @@ func (o *Options) Check() error {
 			wrong = append(wrong, fmt.Errorf(format, args...))
 		}
 	}
-	u, err := url.Parse(o.URL)
-	need(err == nil && (u.Scheme == "ws" || u.Scheme == "wss") && u.Host != "", "url: want ws://host:port/path or wss://, not %q", o.URL)
+	need(isURL(o.URL, "ws", "wss"), "url: want ws://host:port/path or wss://, not %q", o.URL)
+	need(o.PublishURL == "" || isURL(o.PublishURL, "ws", "wss"), "publish-url: want ws://host:port/path or wss://, not %q", o.PublishURL)
 	need(o.Protocol == JSON || o.Protocol == Protobuf, "protocol: want json or protobuf, not %q", o.Protocol)
 	need(!strings.ContainsAny(o.Namespace+o.Channel, "\"\\\n"), "channel: quotes, backslashes and line breaks are not possible")
 	need(o.Size >= MinSize && o.Size <= maxSize, "size: want %d to %d bytes", MinSize, maxSize)
@@ -115,11 +131,21 @@ func (o *Options) Check() error {
 	case Channels, History:
 		need(o.Channels >= 1, "channels: want at least 1")
 		need(o.Publishers >= 1, "publishers: want at least 1")
-		if o.Publishers > o.Channels {
-			o.Publishers = o.Channels
-		}
+		o.Publishers = min(o.Publishers, o.Channels)
+	case Recovery:
+		need(o.Channels >= 1 && o.Clients%max(o.Channels, 1) == 0, "channels: the clients must be a multiple of them")
+		need(o.Publishers >= 1, "publishers: want at least 1")
+		need(o.Missed >= 1 && o.Missed <= maxMissed, "missed: want 1 to %d", maxMissed)
+		o.Publishers = min(o.Publishers, o.Channels)
+	case Presence:
+		o.Channels = 1
+		need(o.APIURL == "" || isURL(o.APIURL, "http", "https"), "api-url: want http://host:port or https://, not %q", o.APIURL)
+	case Subscriptions:
+		need(o.Channels >= 1, "channels: want at least 1")
+		need(o.Clients <= maxConnections/max(o.Channels, 1), "want at most %d subscriptions in all", maxConnections)
+		o.Publishers = 0
 	default:
-		need(false, "scenario: want fanout, channels, echo, connect, idle or history, not %q", o.Scenario)
+		need(false, "scenario: want fanout, channels, echo, connect, idle, history, recovery, presence or subscriptions, not %q", o.Scenario)
 	}
 	need(o.Scenario == History || o.Clients >= 1, "want at least one client")
 	need(!o.publishes() || o.Rate > 0 || (o.InFlight >= 1 && o.InFlight <= maxInFlight), "in-flight: want 1 to %d", maxInFlight)
@@ -128,8 +154,16 @@ func (o *Options) Check() error {
 	return errors.Join(wrong...)
 }
 
+// isURL says whether text is an address of one of the schemes.
+func isURL(text string, schemes ...string) bool {
+	u, err := url.Parse(text)
+	return err == nil && slices.Contains(schemes, u.Scheme) && u.Host != ""
+}
+
 // publishes says whether the scenario is about messages.
-func (o *Options) publishes() bool { return o.Scenario != Connect && o.Scenario != Idle }
+func (o *Options) publishes() bool {
+	return o.Scenario != Connect && o.Scenario != Idle && o.Scenario != Presence
+}
 
 // subscribers returns how many connections subscribe.
 func (o *Options) subscribers() int {

@@ -28,8 +28,16 @@ func (protobufCodec) appendConnect(dst []byte, id uint32, token string, data []b
 	return appendCommand(dst, &protocol.Command{Id: id, Connect: connect})
 }
 
-func (protobufCodec) appendSubscribe(dst []byte, id uint32, channel string) []byte {
-	return appendCommand(dst, &protocol.Command{Id: id, Subscribe: &protocol.SubscribeRequest{Channel: channel}})
+func (protobufCodec) appendSubscribe(dst []byte, id uint32, channel string, from *position) []byte {
+	request := &protocol.SubscribeRequest{Channel: channel}
+	if from != nil {
+		request.Recover, request.Epoch, request.Offset = true, from.epoch, from.offset
+	}
+	return appendCommand(dst, &protocol.Command{Id: id, Subscribe: request})
+}
+
+func (protobufCodec) appendPresence(dst []byte, id uint32, channel string) []byte {
+	return appendCommand(dst, &protocol.Command{Id: id, Presence: &protocol.PresenceRequest{Channel: channel}})
 }
 
 func (protobufCodec) appendHistory(dst []byte, id uint32, channel string) []byte {
@@ -111,7 +119,16 @@ func decodeProtobuf(m []byte, hint *int) (reply, error) {
 		return reply{kind: kindError, id: in.Id, code: in.Error.Code, text: in.Error.Message}, nil
 	case in.Publish != nil:
 		return reply{kind: kindPublished, id: in.Id}, nil
+	case in.Subscribe != nil:
+		s := in.Subscribe
+		r := reply{kind: kindResult, id: in.Id, at: position{s.Epoch, s.Offset}, recovered: s.Recovered}
+		for _, p := range s.Publications {
+			r.missed = append(r.missed, p.Data)
+		}
+		return r, nil
 	default:
-		return reply{kind: kindResult, id: in.Id, offset: in.History.GetOffset()}, nil
+		return reply{
+			kind: kindResult, id: in.Id, at: position{offset: in.History.GetOffset()}, members: len(in.Presence.GetPresence()),
+		}, nil
 	}
 }

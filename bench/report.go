@@ -56,6 +56,8 @@ type Server struct {
 	RSSBefore     int64   `json:"rss_before_bytes"`
 	RSSConnected  int64   `json:"rss_connected_bytes"` // With all connections open; scenario idle: after they were held.
 	PerConnection float64 `json:"rss_bytes_per_connection"`
+	// PerSubscription is what the memory grew by, after all were connected, for each subscription; scenario subscriptions.
+	PerSubscription float64 `json:"rss_bytes_per_subscription,omitempty"`
 }
 
 // Verification is what became of all publications of the run, not only of the measured ones.
@@ -97,6 +99,12 @@ func newReport(o *Options) *Report {
 		r.Counted = "connections"
 	case History:
 		r.Counted = "publications"
+	case Recovery:
+		r.Counted = "recovered publications"
+	case Presence:
+		r.Counted = "answers"
+	case Subscriptions:
+		r.Counted = "subscriptions"
 	case Echo:
 		r.Counted = "round trips"
 	default:
@@ -140,6 +148,15 @@ func (r *Report) settled(after usage, connections int) {
 	}
 	r.Server.RSSConnected = after.rss
 	r.Server.PerConnection = float64(after.rss-r.Server.RSSBefore) / float64(max(connections, 1))
+}
+
+// filled takes the memory that subscriptions need.
+func (r *Report) filled(before, after usage, subscriptions int) {
+	if r.Server == nil {
+		return
+	}
+	r.Server.RSSBefore, r.Server.RSSConnected = before.rss, after.rss
+	r.Server.PerSubscription = float64(after.rss-before.rss) / float64(max(subscriptions, 1))
 }
 
 // measured takes what happened in the measured time, when the latencies are complete.
@@ -186,7 +203,7 @@ func (r *Report) WriteTable(w io.Writer, picture bool) error {
 	o, v := &r.Options, &r.Verification
 	fmt.Fprintf(&b, "%s, %s, %s\n", o.Scenario, o.Protocol, r.describe())
 	row("connections", "%s in %.2f s (%s/s, %d at a time)", grouped(float64(r.Connections)), r.ConnectTime, grouped(r.ConnectRate), o.Concurrency)
-	if o.publishes() {
+	if o.publishes() || o.Scenario == Presence {
 		row(r.Counted, "%s in %.2f s = %s/s", grouped(float64(r.Count)), r.Seconds, grouped(r.PerSecond))
 	}
 	if l := r.Latency; l != nil {
@@ -198,11 +215,7 @@ func (r *Report) WriteTable(w io.Writer, picture bool) error {
 		} else {
 			row("server CPU", "%.2f s = %.2f µs for each of the %s", s.CPUSeconds, s.CPUPerCount, r.Counted)
 		}
-		memory := fmt.Sprintf("%.1f MiB before, %.1f MiB connected", float64(s.RSSBefore)/(1<<20), float64(s.RSSConnected)/(1<<20))
-		if !o.publishes() {
-			memory += fmt.Sprintf(" = %.1f KiB per connection (start the server anew for a true figure)", s.PerConnection/(1<<10))
-		}
-		row("server memory", "%s", memory)
+		row("server memory", "%s", r.memoryText())
 	}
 	if o.Scenario != Idle {
 		row("generator CPU", "%.2f µs for each of the %s", r.GeneratorCPU, r.Counted)
@@ -233,6 +246,8 @@ func (r *Report) verdict() string {
 		return "interrupted; nothing wrong until then"
 	case len(r.Errors) > 0:
 		return "failed"
+	case r.Options.Scenario == Presence:
+		return "every member in every answer; no disconnects"
 	case r.Options.publishes():
 		return "nothing lost, duplicated or out of order; no disconnects"
 	default:
@@ -259,9 +274,35 @@ func (r *Report) describe() string {
 		return fmt.Sprintf("%s, %s, %d bytes, %s", plural(o.Publishers, "publisher"), plural(o.Channels, "channel"), o.Size, pace)
 	case Idle:
 		return fmt.Sprintf("%s with one subscription each, held for %s", plural(o.Clients, "connection"), o.Duration)
+	case Recovery:
+		return fmt.Sprintf("%s of %s recover %d publications of %d bytes each, all at once", plural(o.Clients, "subscriber"),
+			plural(o.Channels, "channel"), o.Missed, o.Size)
+	case Presence:
+		by := "asked by a client"
+		if o.APIURL != "" {
+			by = "asked through the server API"
+		}
+		return fmt.Sprintf("%s, %s", plural(o.Clients, "member"), by)
+	case Subscriptions:
+		return fmt.Sprintf("%s with %s each, held for %s", plural(o.Clients, "client"), plural(o.Channels, "channel"), o.Duration)
 	default:
 		return plural(o.Clients, "client")
 	}
+}
+
+// memoryText says what the server's memory was.
+func (r *Report) memoryText() string {
+	s, o := r.Server, &r.Options
+	mib := func(bytes int64) float64 { return float64(bytes) / (1 << 20) }
+	if o.Scenario == Subscriptions {
+		return fmt.Sprintf("%.1f MiB connected, %.1f MiB subscribed = %.1f MB for 100,000 subscriptions (start the server anew for a true figure)",
+			mib(s.RSSBefore), mib(s.RSSConnected), s.PerSubscription*100_000/1e6)
+	}
+	text := fmt.Sprintf("%.1f MiB before, %.1f MiB connected", mib(s.RSSBefore), mib(s.RSSConnected))
+	if !o.publishes() {
+		text += fmt.Sprintf(" = %.1f KiB per connection (start the server anew for a true figure)", s.PerConnection/(1<<10))
+	}
+	return text
 }
 
 // plural writes a number of things.

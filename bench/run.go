@@ -42,8 +42,14 @@ func Run(ctx context.Context, o Options, watch func(Progress)) (*Report, error) 
 		return nil, fmt.Errorf("cannot read from connections: %w", err)
 	}
 	defer r.close()
-	if r.dialer, err = newDialer(&o, r.network, connections); err != nil {
+	if r.dialer, err = newDialer(&o, o.URL, r.network, connections); err != nil {
 		return nil, err
+	}
+	r.publishing = r.dialer
+	if o.PublishURL != "" {
+		if r.publishing, err = newDialer(&o, o.PublishURL, r.network, connections); err != nil {
+			return nil, err
+		}
 	}
 	if err := r.do(ctx); err != nil {
 		return nil, err
@@ -58,9 +64,11 @@ type run struct {
 	watch       func(Progress)
 	network     *network
 	dialer      *dialer
+	publishing  *dialer  // Of the publishers; the same unless they connect elsewhere.
 	traffic     *traffic // nil when the scenario is not about messages.
 	clients     []*client
 	subscribers []*client
+	positions   []position // Scenario recovery: where each subscriber began.
 	closed      bool
 }
 
@@ -86,6 +94,12 @@ func (r *run) do(ctx context.Context) error {
 	var err error
 	switch {
 	case r.report.Interrupted:
+	case r.o.Scenario == Recovery:
+		err = r.recover(ctx)
+	case r.o.Scenario == Subscriptions:
+		err = r.fill(ctx)
+	case r.o.Scenario == Presence:
+		err = r.askPresence(ctx)
 	case r.traffic != nil:
 		err = r.converse(ctx)
 	case r.o.Scenario == Idle:
@@ -108,12 +122,18 @@ func (r *run) do(ctx context.Context) error {
 func (r *run) connect(ctx context.Context) error {
 	if r.o.publishes() {
 		r.traffic = newTraffic(r.o, r.network)
+		if r.o.Scenario == Recovery {
+			r.positions = make([]position, r.o.Clients)
+		}
 	}
 	before, err := r.usage()
 	if err != nil {
 		return err
 	}
 	subscribers := r.o.subscribers()
+	if r.o.Scenario == Presence && r.o.APIURL == "" {
+		subscribers-- // The last one asks.
+	}
 	total := subscribers + r.o.Publishers
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -128,14 +148,14 @@ func (r *run) connect(ctx context.Context) error {
 		r.subscribers, r.clients = subs, slices.Clone(subs)
 		if err == nil {
 			var pubs []*client
-			pubs, err = r.dialer.openAll(ctx, r.o.Publishers, func(i int) plan { return r.publication(subscribers, i) }, nil)
+			pubs, err = r.publishing.openAll(ctx, r.o.Publishers, func(i int) plan { return r.publication(subscribers, i) }, nil)
 			r.clients = append(r.clients, pubs...)
 		}
 		done <- err
 	}()
-	err = r.follow(done, func() Progress { return Progress{Phase: "connecting", Done: int(r.dialer.made.Load()), Total: total} })
+	err = r.follow(done, func() Progress { return Progress{Phase: "connecting", Done: r.made(), Total: total} })
 	elapsed := time.Since(start)
-	made := int(r.dialer.made.Load())
+	made := r.made()
 	r.report.connected(made, elapsed)
 	if err != nil {
 		if !errors.Is(err, context.Canceled) {
@@ -154,19 +174,38 @@ func (r *run) connect(ctx context.Context) error {
 	return nil
 }
 
+// made returns how many connections were made so far.
+func (r *run) made() int {
+	made := r.dialer.made.Load()
+	if r.publishing != r.dialer {
+		made += r.publishing.made.Load()
+	}
+	return int(made)
+}
+
 // subscription is the plan of subscriber i.
 func (r *run) subscription(i int) plan {
 	p := plan{number: i}
 	if r.o.Scenario == Connect {
 		return p
 	}
-	channel := i % r.o.Channels
+	t, channel := r.traffic, i%r.o.Channels
+	if r.o.Scenario == Subscriptions {
+		p.prepare = func(c *client, _ reply) {
+			t.subscriber(c, i)
+			t.publisher(c, t.streams[c.first:c.first+t.perSub]...)
+		}
+		return p
+	}
 	p.channel = r.o.channelName(channel)
-	if t := r.traffic; t != nil {
-		p.prepare = func(c *client) {
+	if t != nil {
+		p.prepare = func(c *client, last reply) {
 			t.subscriber(c, channel)
-			if r.o.Scenario == Echo {
+			switch r.o.Scenario {
+			case Echo:
 				t.publisher(c, t.streams[i])
+			case Recovery:
+				r.positions[i] = last.at
 			}
 		}
 	}
@@ -176,7 +215,7 @@ func (r *run) subscription(i int) plan {
 // publication is the plan of publisher i, which comes after all subscribers.
 func (r *run) publication(subscribers, i int) plan {
 	t := r.traffic
-	return plan{number: subscribers + i, prepare: func(c *client) {
+	return plan{number: subscribers + i, prepare: func(c *client, _ reply) {
 		for k := i; k < len(t.streams); k += r.o.Publishers {
 			t.publisher(c, t.streams[k])
 		}
@@ -304,6 +343,19 @@ func (r *run) hold(ctx context.Context) error {
 	}
 	own := ownCPU()
 	start := time.Now()
+	r.rest(ctx)
+	after, err := r.usage()
+	if err != nil {
+		return err
+	}
+	r.report.measured(uint64(len(r.clients)), time.Since(start), ownCPU()-own, after.cpu-before.cpu)
+	r.report.settled(after, len(r.clients))
+	return nil
+}
+
+// rest lets the connections be idle for the time of the run.
+func (r *run) rest(ctx context.Context) {
+	start := time.Now()
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
 	for time.Since(start) < r.o.Duration && !r.report.Interrupted {
@@ -315,13 +367,6 @@ func (r *run) hold(ctx context.Context) error {
 				Rate: float64(len(r.clients)) - float64(r.network.sum(nil).ended)})
 		}
 	}
-	after, err := r.usage()
-	if err != nil {
-		return err
-	}
-	r.report.measured(uint64(len(r.clients)), time.Since(start), ownCPU()-own, after.cpu-before.cpu)
-	r.report.settled(after, len(r.clients))
-	return nil
 }
 
 // checkHistory asks the server how many publications it has in each channel: as many as it acknowledged.
@@ -330,7 +375,7 @@ func (r *run) checkHistory() error {
 	defer cancel()
 	var kept uint64
 	for i := range r.o.Channels {
-		c, conn, err := r.dialer.dial(ctx, plan{number: i, channel: r.o.channelName(i)})
+		c, conn, _, err := r.dialer.dial(ctx, plan{number: i, channel: r.o.channelName(i)})
 		if err != nil {
 			return fmt.Errorf("ask for the history: %w", err)
 		}
@@ -340,7 +385,7 @@ func (r *run) checkHistory() error {
 		if err != nil {
 			return fmt.Errorf("ask for the history: %w", err)
 		}
-		kept += answer.offset
+		kept += answer.at.offset
 	}
 	if answered := r.network.sum(nil).answered; kept != answered {
 		return fmt.Errorf("the server acknowledged %d publications, but its histories count %d", answered, kept)

@@ -46,6 +46,10 @@ func TestAgainstTheServer(t *testing.T) {
 			bench.History:  append([]string{"--publishers=20", "--channels=10", "--rate=200"}, short...),
 			bench.Connect:  {"--clients=50", "--user-data=bench"},
 			bench.Idle:     {"--clients=50", "--duration=500ms"},
+			bench.Recovery: {"--clients=20", "--channels=10", "--publishers=10", "--missed=20"},
+			bench.Presence: append([]string{"--members=20"}, short...),
+
+			bench.Subscriptions: {"--clients=10", "--channels=20", "--duration=100ms"},
 		} {
 			t.Run(string(scenario)+", "+protocol, func(t *testing.T) {
 				args := append([]string{string(scenario), "--json", "--protocol", protocol, "--url", url(s.Addr())}, args...)
@@ -54,11 +58,86 @@ func TestAgainstTheServer(t *testing.T) {
 				if err := json.Unmarshal([]byte(stdout), &r); err != nil || code != 0 {
 					t.Fatalf("exit code %d, %v\n%s%s", code, err, stdout, stderr)
 				}
-				if r.Connections == 0 || r.Options.Protocol != protocol || r.Verification.Received != r.Verification.Expected {
+				if r.Connections == 0 || r.Count == 0 || r.Options.Protocol != protocol || r.Verification.Received != r.Verification.Expected {
 					t.Errorf("report %s", stdout)
 				}
 			})
 		}
+	}
+}
+
+// cluster is a configuration for what demo mode does not show.
+const cluster = `
+auth: {type: none, user: claimed}
+api: {key: sixteen-letters-or-more-1}
+client: {limits: {commands_per_second: 0}}
+namespaces:
+  kept: {subscribe: anyone, publish: anyone, history_size: 100, history_ttl: 10m, recovery: true, history_storage: file}
+  shown: {subscribe: anyone, publish: anyone, presence: true}
+  plain: {subscribe: anyone, publish: anyone}
+`
+
+// What the scenarios look at is the same when clients are spread over workers.
+func TestAgainstWorkers(t *testing.T) {
+	s := server.Start(t, server.Options{Config: cluster, Topology: server.Workers})
+	api := "http://" + s.APIAddr()
+	for name, args := range map[string][]string{
+		"recovery":                     {"recovery", "--clients=40", "--channels=20", "--missed=60", "--namespace=kept"},
+		"recovery of one channel":      {"recovery", "--clients=40", "--channels=1", "--missed=60", "--namespace=kept"},
+		"presence":                     {"presence", "--members=60", "--namespace=shown", "--duration=300ms", "--warmup=0s"},
+		"presence by the API":          {"presence", "--members=60", "--namespace=shown", "--duration=300ms", "--api-url", api, "--api-key=sixteen-letters-or-more-1"},
+		"subscriptions":                {"subscriptions", "--clients=20", "--channels=20", "--namespace=plain", "--duration=100ms"},
+		"subscriptions with a history": {"subscriptions", "--clients=20", "--channels=20", "--namespace=kept", "--duration=100ms"},
+		"fanout":                       {"fanout", "--subscribers=40", "--namespace=kept", "--duration=300ms", "--warmup=0s", "--publish-url", url(s.Addr())},
+	} {
+		t.Run(name, func(t *testing.T) {
+			stdout, stderr, code := zenconnBench(t, append(args, "--json", "--url", url(s.Addr()))...)
+			var r bench.Report
+			if err := json.Unmarshal([]byte(stdout), &r); err != nil || code != 0 || r.Count == 0 {
+				t.Fatalf("exit code %d, %v\n%s%s", code, err, stdout, stderr)
+			}
+		})
+	}
+}
+
+// A publication that is missing from, or unreadable in what was recovered, a presence that is not complete, and a server that cannot do
+// what is measured, are found out.
+func TestNewsThatIsWrong(t *testing.T) {
+	s := server.Start(t, server.Options{Config: cluster})
+	api := "http://" + s.APIAddr()
+	damaging := benchtest.Tamper(t, s.Addr(), func(_ int, frame []byte) [][]byte {
+		if bytes.Contains(frame, []byte(`"recovered":true`)) {
+			frame = bytes.Replace(frame, []byte("zcb:"), []byte("xxx:"), 1)
+		}
+		return [][]byte{frame}
+	})
+	for name, test := range map[string]struct {
+		addr string
+		args []string
+		says []string
+	}{
+		"one is damaged":     {damaging, []string{"recovery", "--clients=1", "--channels=1", "--missed=5", "--namespace=kept"}, []string{"1 lost, 1 damaged"}},
+		"too many to keep":   {s.Addr(), []string{"recovery", "--clients=1", "--channels=1", "--missed=150", "--namespace=kept"}, []string{" lost"}},
+		"no history":         {s.Addr(), []string{"recovery", "--clients=1", "--channels=1", "--namespace=plain"}, []string{"50 lost"}},
+		"no presence":        {s.Addr(), []string{"presence", "--members=2", "--namespace=plain"}, []string{"presence command", "error 108"}},
+		"the wrong key":      {s.Addr(), []string{"presence", "--members=2", "--namespace=shown", "--api-url", api, "--api-key=x"}, []string{"--api-key"}},
+		"too many to follow": {s.Addr(), []string{"subscriptions", "--clients=1", "--channels=500", "--namespace=plain"}, []string{"refused"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			args := append(test.args, "--url", url(test.addr), "--json")
+			stdout, stderr, code := zenconnBench(t, args...)
+			if code != 1 {
+				t.Errorf("exit code %d, want 1", code)
+			}
+			for _, text := range test.says {
+				if !strings.Contains(stderr, text) {
+					t.Errorf("it does not say %q", text)
+				}
+			}
+			if t.Failed() {
+				t.Logf("it printed\n%s%s", stdout, stderr)
+			}
+		})
 	}
 }
 

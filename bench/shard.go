@@ -5,18 +5,19 @@ import "sync"
 // shard collects what some of the connections find out, so that readers do not meet at one counter. A reader holds mu while it
 // works off what it read.
 type shard struct {
-	mu        sync.Mutex
-	received  uint64 // Publications, without duplicates.
-	answered  uint64 // Publish commands that were acknowledged.
-	measured  uint64 // What the scenario counts, within the measured time.
-	latency   Histogram
-	duplicate uint64
-	reordered uint64
-	stray     uint64 // Publications of other channels.
-	damaged   uint64 // Publications whose mark is missing or whose payload is too short.
-	refused   uint64
-	ended     uint64 // Connections that ended before the run did.
-	faults    map[string]uint64
+	mu         sync.Mutex
+	received   uint64 // Publications, without duplicates.
+	answered   uint64 // Publish commands that were acknowledged.
+	measured   uint64 // What the scenario counts, within the measured time.
+	latency    Histogram
+	duplicate  uint64
+	reordered  uint64
+	stray      uint64 // Publications of other channels.
+	damaged    uint64 // Publications whose mark is missing or whose payload is too short.
+	refused    uint64
+	subscribed uint64 // Subscribe commands that succeeded after the connection was made.
+	ended      uint64 // Connections that ended before the run did.
+	faults     map[string]uint64
 
 	dirty []*client // Clients with something to send, for the reader alone.
 }

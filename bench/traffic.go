@@ -43,18 +43,23 @@ const slotBits = 24 // More than maxConnections.
 
 func newTraffic(o *Options, n *network) *traffic {
 	t := &traffic{options: o, network: n, closed: o.Rate == 0, perSub: 1, fanout: o.Clients, stopped: make(chan struct{})}
-	count := o.Channels
+	count, channel := o.Channels, o.channelName
 	switch o.Scenario {
 	case Fanout:
 		t.perSub, count = o.Publishers, o.Publishers
+		channel = func(int) string { return o.channelName(0) }
 	case Echo:
 		t.fanout = 1
 	case History:
 		t.fanout = 0
+	case Recovery:
+		t.fanout, t.closed = o.Clients/o.Channels, false
+	case Subscriptions:
+		t.perSub, count, t.fanout, t.closed = o.Channels, o.Clients*o.Channels, 1, false
 	}
 	ring := ringSize(o.InFlight)
 	for i := range count {
-		s := &stream{number: uint32(i), channel: o.channelName(i / t.perSub), payload: newPayload(o.Size)}
+		s := &stream{number: uint32(i), channel: channel(i), payload: newPayload(o.Size)}
 		if t.closed && t.fanout > 0 {
 			s.slots = make([]atomic.Uint64, ring)
 		}
@@ -133,9 +138,15 @@ func (t *traffic) reply(c *client, r reply, now int64, sh *shard) {
 		t.delivered(c, r, now, sh)
 	case kindPublished:
 		t.acknowledged(c, r, now, sh)
+	case kindResult:
+		sh.subscribed++
 	case kindError:
+		command := "publish"
+		if t.published.Load() == 0 {
+			command = "subscribe"
+		}
 		sh.refused++
-		sh.fault(refusal{"publish", r.code, r.text})
+		sh.fault(refusal{command, r.code, r.text})
 		t.stop()
 	case kindUnsubscribe:
 		sh.fault(fmt.Errorf("the server ended a subscription with %d %s", r.code, r.text))
@@ -149,21 +160,29 @@ func (t *traffic) delivered(c *client, r reply, now int64, sh *shard) {
 		sh.damaged++
 		return
 	}
-	switch c.verifier.See(int(m.stream)-c.first, m.seq) {
-	case Duplicate:
-		sh.duplicate++
+	if !t.check(c, m, sh) {
 		return
-	case Stray:
-		sh.stray++
-		return
-	case Reordered:
-		sh.reordered++
 	}
-	sh.received++
 	t.measure(now, m.sent, sh)
 	if t.closed && t.streams[m.stream].arrived(m.seq) {
 		t.again(now, sh)
 	}
+}
+
+// check takes note of a publication that c got, and says whether it is a new one.
+func (t *traffic) check(c *client, m mark, sh *shard) bool {
+	switch c.verifier.See(int(m.stream)-c.first, m.seq) {
+	case Duplicate:
+		sh.duplicate++
+		return false
+	case Stray:
+		sh.stray++
+		return false
+	case Reordered:
+		sh.reordered++
+	}
+	sh.received++
+	return true
 }
 
 // arrived says whether this was the last subscriber that had to get publication seq.

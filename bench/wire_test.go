@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -92,7 +93,21 @@ func TestReplies(t *testing.T) {
 		},
 		"history": {
 			[]string{`{"id":2,"history":{"offset":9,"epoch":"x"}}`},
-			&protocol.Reply{Id: 2, History: &protocol.HistoryResult{Offset: 9}}, reply{kind: kindResult, id: 2, offset: 9},
+			&protocol.Reply{Id: 2, History: &protocol.HistoryResult{Offset: 9}}, reply{kind: kindResult, id: 2, at: position{offset: 9}},
+		},
+		"presence": {
+			[]string{`{"id":2,"presence":{"presence":{"a":{"client":"a"},"b":{"client":"b"}}}}`},
+			&protocol.Reply{Id: 2, Presence: &protocol.PresenceResult{Presence: map[string]*protocol.ClientInfo{"a": {}, "b": {}}}},
+			reply{kind: kindResult, id: 2, members: 2},
+		},
+		"recovered": {
+			[]string{`{"id":2,"subscribe":{"recovered":true,"epoch":"x","offset":7,"publications":[{"data":{"n":6},"offset":6},{"data":{"n":7},"offset":7}]}}`},
+			&protocol.Reply{Id: 2, Subscribe: &protocol.SubscribeResult{
+				Recovered: true, Epoch: "x", Offset: 7, Publications: []*protocol.Publication{{Data: []byte(`{"n":6}`)}, {Data: []byte(`{"n":7}`)}},
+			}},
+			reply{
+				kind: kindResult, id: 2, at: position{"x", 7}, recovered: true, missed: [][]byte{[]byte(`{"n":6}`), []byte(`{"n":7}`)},
+			},
 		},
 		"join": {
 			[]string{`{"push":{"channel":"c","join":{"info":{"client":"a"}}}}`},
@@ -122,7 +137,8 @@ func TestReplies(t *testing.T) {
 					}
 					got.mark, got.size = nil, 0
 					if want := test.want; got.kind != want.kind || got.id != want.id || got.code != want.code || got.text != want.text ||
-						got.offset != want.offset {
+						got.at != want.at || got.recovered != want.recovered || got.members != want.members ||
+						!slices.EqualFunc(got.missed, want.missed, bytes.Equal) {
 						t.Errorf("%q: got %+v, want %+v", message, got, want)
 					}
 				}

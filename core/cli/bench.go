@@ -26,6 +26,7 @@ flight until every subscriber has it. With --rate, so many publications per seco
 		func(f *pflag.FlagSet, o *bench.Options) {
 			f.IntVar(&o.Clients, "subscribers", o.Clients, "subscribers of the channel")
 			f.IntVar(&o.Publishers, "publishers", o.Publishers, "connections that publish")
+			publishFlag(f, o)
 			trafficFlags(f, o)
 		},
 	}, {
@@ -35,6 +36,7 @@ flight until every subscriber has it. With --rate, so many publications per seco
 			f.IntVar(&o.Channels, "channels", o.Channels, "channels")
 			f.IntVar(&o.Clients, "subscribers", o.Clients, "subscribers of each channel")
 			f.IntVar(&o.Publishers, "publishers", o.Publishers, "connections that publish")
+			publishFlag(f, o)
 			trafficFlags(f, o)
 		},
 	}, {
@@ -67,7 +69,48 @@ acknowledgement. At the end the server is asked whether it has them all. The nam
 			f.IntVar(&o.Channels, "channels", o.Channels, "channels, which the publishers take in turn")
 			trafficFlags(f, o)
 		},
+	}, {
+		bench.Recovery, "Subscribers that come back all at once: the time until they have what they missed",
+		`Subscribers get a publication and leave; more are published, --missed in each channel; then all come back at the same moment and
+recover. The time is until the last of them has everything, latency from a client's dialing until it has its own. In the end each
+channel gets one more publication, live. The namespace must keep a history of that many, with recovery.`,
+		func(f *pflag.FlagSet, o *bench.Options) {
+			f.IntVar(&o.Clients, "clients", o.Clients, "subscribers that come back")
+			f.IntVar(&o.Channels, "channels", o.Channels, "channels, which they are spread over evenly")
+			f.IntVar(&o.Missed, "missed", o.Missed, "publications that they miss in each channel")
+			f.IntVar(&o.Publishers, "publishers", o.Publishers, "connections that publish")
+			f.IntVar(&o.InFlight, "in-flight", o.InFlight, "publications under way at a time, in all")
+			f.IntVar(&o.Size, "size", o.Size, "bytes of a payload")
+			publishFlag(f, o)
+		},
+	}, {
+		bench.Presence, "One channel with many members: how long it takes to say who they are",
+		`One of the members asks who is in the channel, again and again, one question at a time; or, with --api-url, the server API is asked.
+Latency is from the question until the whole answer is there. Every answer must name every member. The namespace must offer presence.`,
+		func(f *pflag.FlagSet, o *bench.Options) {
+			f.IntVar(&o.Clients, "members", o.Clients, "members of the channel")
+			f.Float64Var(&o.Rate, "rate", o.Rate, "questions per second at most; 0: as fast as they are answered")
+			f.StringVar(&o.APIURL, "api-url", o.APIURL, "ask the server API at this `URL`, such as http://127.0.0.1:8001")
+			f.StringVar(&o.APIKey, "api-key", o.APIKey, "`KEY` for the server API")
+			f.DurationVar(&o.Warmup, "warmup", o.Warmup, "time that is checked but not measured")
+			f.DurationVar(&o.Duration, "duration", o.Duration, "time that is measured")
+		},
+	}, {
+		bench.Subscriptions, "Clients with many channels each: memory",
+		`Clients connect, subscribe to channels that nobody else is in, and are idle for a while. With --pid, the server's resident memory before
+they subscribed and at the end. Then every client publishes into each of its channels, and must get all of it.`,
+		func(f *pflag.FlagSet, o *bench.Options) {
+			f.IntVar(&o.Clients, "clients", o.Clients, "connections")
+			f.IntVar(&o.Channels, "channels", o.Channels, "channels that each of them subscribes to")
+			f.DurationVar(&o.Duration, "duration", o.Duration, "how long they are idle")
+			f.IntVar(&o.InFlight, "in-flight", o.InFlight, "publications under way at a time at the end, in all")
+			f.IntVar(&o.Size, "size", o.Size, "bytes of a payload")
+		},
 	},
+}
+
+func publishFlag(f *pflag.FlagSet, o *bench.Options) {
+	f.StringVar(&o.PublishURL, "publish-url", o.PublishURL, "`URL` for the connections that publish, such as another worker's; empty: --url")
 }
 
 func trafficFlags(f *pflag.FlagSet, o *bench.Options) {
@@ -86,6 +129,7 @@ server used for it, and always what it used itself.`
 	cmd.Example = `  zenconn bench fanout                                  1,000 subscribers of a demo server on this machine
   zenconn bench fanout --subscribers 5000 --rate 30     the same at a fixed rate
   zenconn bench idle --pid "$(pidof zenconn)"           memory per connection
+  zenconn bench recovery                                1,000 clients that missed 50 publications each
   zenconn bench connect --token-secret "$SECRET"        every client with a token of its own`
 	for _, s := range benchScenarios {
 		cmd.AddCommand(newBenchScenario(env, s))
