@@ -39,6 +39,9 @@ func TestGenerated(t *testing.T) {
 		goKitPath:     goKit(t),
 		goImportsPath: goImports(t),
 		luaKitPath:    luaByHand + luaMarker + luaFunctions(),
+		cKitPath:      between(t, cKitPath, cKit()),
+		rustKitPath:   rustKit(),
+		asKitPath:     between(t, asKitPath, asKit()),
 	} {
 		if *update {
 			if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
