@@ -26,7 +26,7 @@ type Process struct {
 	UID, Name, Kind, Agent, State string
 	Worker, PID, Sessions         int
 	Restarts                      int
-	Version                       string
+	Version, Problem              string
 }
 
 // Processes returns all that the server knows, but for those that have gone.
@@ -55,6 +55,25 @@ func (a *API) Sessions() (n int) {
 		n += p.Sessions
 	}
 	return n
+}
+
+// Session is one that the API lists.
+type Session struct{ ID, User, Node string }
+
+// List returns all sessions of the installation, or of the processes of one name.
+func (a *API) List(node string) (all []Session) {
+	a.t.Helper()
+	for after := ""; ; {
+		var page struct {
+			Sessions []Session
+			Next     string
+		}
+		a.call("sessions", map[string]any{"node": node, "limit": 1000, "after": after}, &page)
+		all = append(all, page.Sessions...)
+		if after = page.Next; after == "" {
+			return all
+		}
+	}
 }
 
 // RestartWorkers replaces all workers and returns when that is done.

@@ -9,6 +9,7 @@ import (
 
 func TestMain(m *testing.M) { server.Main(m) }
 
+// The namespaces stand last, so that tests can add some.
 const config = `
 client: {max_connections: 0, limits: {commands_per_second: 0}, ping: {interval: 5s, timeout: 3s}}
 auth: {type: none, user: claimed}

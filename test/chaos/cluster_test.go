@@ -20,12 +20,15 @@ func agents(t *testing.T) (all [3]*server.Server) {
 		peers = append(peers, "nats-route://"+listen[i])
 	}
 	for i := range all {
-		all[i] = server.Start(t, server.Options{Config: open + fmt.Sprintf(`
+		all[i] = server.Launch(t, server.Options{Config: open + fmt.Sprintf(`
 agent: {name: agent%d}
 bus:
   replicas: 3
   cluster: {listen: "%s", peers: "%s", name: chaos, secret: 0123456789abcdef}
 `, i, listen[i], strings.Join(peers, ","))})
+	}
+	for _, s := range all {
+		s.AwaitReady()
 	}
 	t.Cleanup(func() { // All at once: the last alone could store nothing any more, and would try.
 		var stopping sync.WaitGroup

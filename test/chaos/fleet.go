@@ -173,6 +173,30 @@ func (f *Fleet) Acknowledged() (n int) {
 	return n
 }
 
+// Numbers returns those of the publications that have been acknowledged so far, in order, by channel. A channel's publications are numbered
+// from 1, and the number is all of their payload.
+func (f *Fleet) Numbers() map[string][]int64 {
+	all := make(map[string][]int64, len(f.speakers))
+	for _, s := range f.speakers {
+		s.mu.Lock()
+		all[s.channel] = slices.Clone(s.acknowledged)
+		s.mu.Unlock()
+	}
+	return all
+}
+
+// Users returns the names of all clients, sorted.
+func (f *Fleet) Users() (users []string) {
+	for _, h := range f.hearers {
+		users = append(users, h.user)
+	}
+	for _, s := range f.speakers {
+		users = append(users, s.user)
+	}
+	slices.Sort(users)
+	return users
+}
+
 // Breaks returns how often connections of clients have ended so far.
 func (f *Fleet) Breaks() (n int64) {
 	for _, h := range f.hearers {

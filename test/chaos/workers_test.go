@@ -10,7 +10,7 @@ import (
 	"github.com/zenconn/server/test/server"
 )
 
-const open = config + "api: {insecure: true}\n"
+const open = "api: {insecure: true}\n" + config
 
 // workers waits until so many workers are ready, and returns them.
 func workers(t *testing.T, api *chaos.API, n int) (ready []chaos.Process) {
