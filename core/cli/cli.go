@@ -107,6 +107,7 @@ variables (ZENCONN_CLIENT__ADDR) and flags (--client.addr), the later ones winni
 		newConfigCommand(env),
 		newTokenCommand(env),
 		newAuditCommand(env),
+		newPluginCommand(env),
 		newBenchCommand(env),
 		newHealthCommand(env),
 		newWorkerCommand(env, work),

@@ -71,7 +71,7 @@ func serveScene(t *testing.T, s *scene) []string {
 	t.Helper()
 	registry, log := prometheus.NewRegistry(), slog.New(slog.DiscardHandler)
 	commands := api.NewCommands(api.Options{
-		Key: apiKey, RequestSize: 1 << 20, Node: "host", Fleet: s, Audit: s, Recorder: deaf{}, Metrics: metrics.New(registry), Log: log,
+		Key: apiKey, RequestSize: 1 << 20, Node: "host", Fleet: s, Plugins: s, Audit: s, Recorder: deaf{}, Metrics: metrics.New(registry), Log: log,
 	})
 	server := httptest.NewServer(api.Handler(registry, nil, commands, log))
 	t.Cleanup(server.Close)
