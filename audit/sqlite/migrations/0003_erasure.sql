@@ -1,9 +1,0 @@
--- Rows of which a person was erased name the erasure: the identifier of its event in audit_actions. All zeros: untouched.
-
-ALTER TABLE audit_messages ADD COLUMN erasure TEXT NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000';
-ALTER TABLE audit_sessions ADD COLUMN erasure TEXT NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000';
-ALTER TABLE audit_decisions ADD COLUMN erasure TEXT NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000';
-ALTER TABLE audit_actions ADD COLUMN erasure TEXT NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000';
-ALTER TABLE audit_drops ADD COLUMN erasure TEXT NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000';
-
-CREATE INDEX audit_drops_user ON audit_drops (user);
