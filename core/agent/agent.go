@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -41,6 +42,9 @@ type Options struct {
 	Stderr     io.Writer      // For what workers write there.
 	Log        *slog.Logger
 
+	// Plugins reads what the configuration says about plugins again, for when they are to be reloaded; nil: it says what it did.
+	Plugins func() (config.Plugins, error)
+
 	// ReplaceWorkers has the workers that are found running replaced, one after the other, although nothing seems to have changed.
 	ReplaceWorkers bool
 }
@@ -57,6 +61,8 @@ type Agent struct {
 
 	replace   chan struct{} // Closed by Replace.
 	replacing sync.Once
+
+	reloader atomic.Pointer[reloader] // nil: it has not begun to serve, or has ended.
 }
 
 // New makes an instance.
@@ -92,6 +98,7 @@ type parts struct {
 	host      *join.Host
 	crew      *crew // nil: this process keeps its clients itself.
 	fleet     *fleet
+	reloader  *reloader
 	survivors []*supervise.Survivor // Workers that an agent before has left.
 	clients   net.Listener
 	operator  net.Listener // nil: no API, or on the client listener.
@@ -118,6 +125,8 @@ func (a *Agent) Run(ctx context.Context) error {
 		return errors.Join(err, p.close())
 	}
 	a.announce(p)
+	a.reloader.Store(p.reloader)
+	defer a.reloader.Store(nil)
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
 	var asked sync.WaitGroup
@@ -162,6 +171,9 @@ func (a *Agent) serve(ctx context.Context, p *parts) error {
 	}
 	if !p.bus.Alone() {
 		services = append(services, p.host.Run, p.registry.Run, p.fleet.run)
+	}
+	if a.config.Plugins.Watch {
+		services = append(services, p.reloader.watch)
 	}
 	if p.crew != nil {
 		clients = nil
@@ -218,6 +230,9 @@ func (a *Agent) open(ctx context.Context, p *parts) error {
 			return err
 		}
 	}
+	p.reloader = &reloader{
+		config: c, reread: a.Plugins, plugins: c.Plugins, node: p.node, host: p.host, name: a.name, log: a.log,
+	}
 	p.api = a.handler(p)
 	return nil
 }
@@ -262,7 +277,7 @@ func (a *Agent) handler(p *parts) http.Handler {
 	metrics := prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return p.node.Gather(a.mine(p)) })
 	return api.Handler(metrics, a.checks(p), api.NewCommands(api.Options{
 		Key: c.API.Key, Insecure: c.API.Insecure, RequestSize: int(c.API.RequestSize), Node: a.name, Cluster: p.node.Calls(),
-		Fleet: p.fleet, Plugins: loaded{p.node, a.log}, Audit: retry(p.drain), Recorder: p.node.Recorder(), Metrics: p.node.Metrics(), Log: a.log,
+		Fleet: p.fleet, Plugins: loaded{p.node, a.log}, Reloader: p.reloader, Audit: retry(p.drain), Recorder: p.node.Recorder(), Metrics: p.node.Metrics(), Log: a.log,
 	}), a.log)
 }
 

@@ -50,6 +50,7 @@ var methods = map[string]func() request{
 	"status":         func() request { return new(statusRequest) },
 	"restart":        func() request { return new(restartRequest) },
 	"plugins":        func() request { return new(pluginsRequest) },
+	"reload":         func() request { return new(reloadRequest) },
 	"audit_retry":    func() request { return new(auditRetryRequest) },
 }
 
@@ -60,9 +61,10 @@ type Options struct {
 	RequestSize int    // Largest body, in bytes.
 	Node        string // Name of the node, for the audit.
 	Cluster     Cluster
-	Fleet       Fleet   // nil: status and restart are not available.
-	Plugins     Plugins // nil: plugins is not available.
-	Audit       Audit   // nil: audit_retry is not available.
+	Fleet       Fleet    // nil: status and restart are not available.
+	Plugins     Plugins  // nil: plugins is not available.
+	Reloader    Reloader // nil: reload is not available.
+	Audit       Audit    // nil: audit_retry is not available.
 	Recorder    session.Recorder
 	Metrics     *metrics.Metrics
 	Log         *slog.Logger

@@ -113,7 +113,7 @@ func start(t *testing.T, c *config.Config, links ...hooks.Link) *running {
 	}})
 	calls := cluster.NewCalls(cluster.CallsOptions{Members: members, Local: w.Server(), Log: log, Metrics: counters})
 	commands := api.NewCommands(api.Options{
-		Key: c.API.Key, Insecure: c.API.Insecure, RequestSize: int(c.API.RequestSize), Node: "test", Cluster: calls, Fleet: r.fleet, Plugins: active{}, Audit: r.aside,
+		Key: c.API.Key, Insecure: c.API.Insecure, RequestSize: int(c.API.RequestSize), Node: "test", Cluster: calls, Fleet: r.fleet, Plugins: active{}, Reloader: reloads{}, Audit: r.aside,
 		Recorder: r.audit, Metrics: counters, Log: log,
 	})
 	clients, operators := listen(t), listen(t)

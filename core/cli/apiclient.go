@@ -45,14 +45,17 @@ type refusedByAPI string
 
 func (e refusedByAPI) Error() string { return string(e) }
 
-// call calls a method and reads its result.
+// call calls a method and reads its result. It waits ten seconds when ctx has no deadline.
 func (a *apiClient) call(ctx context.Context, method string, request, result any) error {
 	body, err := json.Marshal(request)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
-	defer cancel()
+	if _, given := ctx.Deadline(); !given {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, apiTimeout)
+		defer cancel()
+	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, a.url+"/api/"+method, bytes.NewReader(body))
 	if err != nil {
 		return err

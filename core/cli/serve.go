@@ -28,10 +28,17 @@ func serve(ctx context.Context, env *environment, load func() (*config.Loaded, e
 	log := newLogger(c.Log, env)
 	a := agent.New(agent.Options{
 		Config: c, Version: version(), Executable: self, Environ: env.environ, Stdout: env.stdout, Stderr: env.stderr, Log: log, ReplaceWorkers: replaceWorkers,
+		Plugins: func() (config.Plugins, error) {
+			next, err := load()
+			if err != nil {
+				return config.Plugins{}, err
+			}
+			return next.Config.Plugins, nil
+		},
 	})
 	ctx, stop := context.WithCancel(ctx)
 	var hearing sync.WaitGroup
-	hearing.Go(func() { hear(ctx, log, func() { reload(a, c, log, load) }) })
+	hearing.Go(func() { hear(ctx, log, func() { reload(ctx, a, c, log, load) }) })
 	err = a.Run(ctx)
 	stop()
 	hearing.Wait()
@@ -58,8 +65,9 @@ func hear(ctx context.Context, log *slog.Logger, do func()) {
 }
 
 // reload has an agent with workers begin anew: with the configuration, the plugins and the program that are there now. Its workers, and
-// their clients, stay, until the new agent replaces one after the other. A wrong configuration changes nothing.
-func reload(a *agent.Agent, c *config.Config, log *slog.Logger, load func() (*config.Loaded, error)) {
+// their clients, stay, until the new agent replaces one after the other. Without workers only the plugins are reloaded. A wrong
+// configuration changes nothing.
+func reload(ctx context.Context, a *agent.Agent, c *config.Config, log *slog.Logger, load func() (*config.Loaded, error)) {
 	next, err := load()
 	if err != nil {
 		log.Error("the configuration is wrong now; nothing was changed", "error", err)
@@ -67,7 +75,8 @@ func reload(a *agent.Agent, c *config.Config, log *slog.Logger, load func() (*co
 	}
 	switch {
 	case c.Agent.Workers == 0:
-		log.Warn("without worker processes (agent.workers) the configuration is read at the start only")
+		log.Info("reloading the plugins; without worker processes (agent.workers) the rest of the configuration is read at the start only")
+		_ = a.ReloadPlugins(ctx) // The log tells.
 	case next.Config.Agent.Workers == 0:
 		log.Error("agent.workers is 0 now: that takes a restart of the server; nothing was changed")
 	default:

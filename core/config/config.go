@@ -117,6 +117,7 @@ type Namespace struct {
 type Plugins struct {
 	Dir      string        `koanf:"dir" only:"agent" doc:"Directory whose *.lua and *.wasm files are loaded in the order of their names; missing: none. Files in folders below it are not loaded."`
 	Load     []Plugin      `koanf:"load" only:"agent" doc:"Plugins loaded before those of the directory, in this order."`
+	Watch    bool          `koanf:"watch" only:"agent" doc:"Whether changed files are loaded into the running server by themselves, within two seconds. Without, zenconn plugin reload does it."`
 	Deadline time.Duration `koanf:"deadline" doc:"Time a plugin has for one answer."`
 	OnError  string        `koanf:"on_error" doc:"What a fault of a plugin means: deny or allow."`
 	Memory   Size          `koanf:"memory" doc:"Memory that each instance of a Wasm plugin may have, at most 4GiB. A plugin has twice as many instances as there are processors at most."`

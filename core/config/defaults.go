@@ -33,7 +33,7 @@ func Default() Config {
 		Auth:       Auth{Type: "hook", User: "anonymous", JWT: JWT{Leeway: 10 * time.Second}},
 		Namespaces: map[string]Namespace{},
 		Plugins: Plugins{
-			Dir: "./plugins", Load: []Plugin{}, Deadline: 50 * time.Millisecond, OnError: "deny", Memory: 16 << 20, MaxSize: 16 << 20,
+			Dir: "./plugins", Load: []Plugin{}, Watch: true, Deadline: 50 * time.Millisecond, OnError: "deny", Memory: 16 << 20, MaxSize: 16 << 20,
 			Breaker: Breaker{Faults: 20, Window: 10 * time.Second, Cooldown: 10 * time.Second},
 		},
 		Agent: Agent{DrainWindow: 10 * time.Second},
