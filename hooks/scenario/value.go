@@ -41,10 +41,16 @@ func flagValue(b *bool) Value {
 	return boolValue(*b)
 }
 
+// maxShown is how much of a value problems show, in bytes.
+const maxShown = 2000
+
 // String is the value as problems show it.
 func (v Value) String() string {
-	if v.Absent {
+	switch {
+	case v.Absent:
 		return "nothing"
+	case len(v.Text) > maxShown:
+		return fmt.Sprintf("%s… (%d bytes)", strings.ToValidUTF8(v.Text[:maxShown], ""), len(v.Text))
 	}
 	return v.Text
 }
