@@ -43,6 +43,7 @@ type Session struct {
 
 	// Written by the reading goroutine, read by anyone.
 	lastSeen    atomic.Int64 // Unix nanoseconds.
+	handling    atomic.Bool  // A frame is being handled, so that nothing that comes after it is seen.
 	messagesIn  atomic.Uint64
 	bytesIn     atomic.Uint64
 	connectedAt atomic.Int64           // Unix nanoseconds; 0 before connect.
@@ -86,6 +87,8 @@ func (s *Session) Handle(frame []byte) {
 		return
 	}
 	now := time.Now()
+	s.handling.Store(true)
+	defer s.handling.Store(false)
 	s.lastSeen.Store(now.UnixNano())
 	s.bytesIn.Add(uint64(len(frame)))
 	buffer := replyBuffers.Get().(*[]byte)

@@ -54,6 +54,8 @@ func (s *Session) watchPings(now time.Time) time.Time {
 	if !p.until.IsZero() {
 		if s.lastSeen.Load() >= p.sent.UnixNano() {
 			p.until = time.Time{}
+		} else if !now.Before(p.until) && s.handling.Load() {
+			p.until = now.Add(s.node.Client.Ping.Timeout) // The answer may lie behind a command that waits for us, as for a bus that is down.
 		} else if !now.Before(p.until) {
 			s.Disconnect(core.DisconnectNoPong)
 			return time.Time{}
