@@ -69,7 +69,7 @@ type settings struct {
 	memory    bool                                   // Histories are kept in memory.
 	histories func(*jetstream.Store) relay.Histories // Between the streams and the relay; nil: nothing.
 	history   func(history.Store) history.Store      // Between the hub and the store; nil: nothing.
-	delivered func(*core.Publication, int)
+	delivered func(*core.Publication, int, int)
 }
 
 var silent = slog.New(slog.DiscardHandler)

@@ -147,7 +147,7 @@ func TestFullLane(t *testing.T) {
 	a := in.add(t, settings{interval: time.Hour})
 	blocked, free := make(chan struct{}), make(chan struct{})
 	var once sync.Once
-	b := in.add(t, settings{interval: time.Hour, lane: 4, delivered: func(*core.Publication, int) {
+	b := in.add(t, settings{interval: time.Hour, lane: 4, delivered: func(*core.Publication, int, int) {
 		once.Do(func() { close(blocked); <-free })
 	}})
 	c := b.join(t, kept, "kept:a")
@@ -308,7 +308,7 @@ func TestNames(t *testing.T) {
 	deliveries := map[string]int{}
 	var mu sync.Mutex
 	a := in.add(t, settings{})
-	b := in.add(t, settings{delivered: func(pub *core.Publication, n int) {
+	b := in.add(t, settings{delivered: func(pub *core.Publication, n, _ int) {
 		mu.Lock()
 		defer mu.Unlock()
 		deliveries[pub.Channel] += n
