@@ -161,7 +161,7 @@ func idle(p *pluginFile) *pluginFile {
 	return &same
 }
 
-// idleModule is a WebAssembly module whose hooks all are one function that returns 3, which is pass.
+// idleModule is a WebAssembly module, section by section, whose hooks all are one function that returns 3, which is pass.
 func idleModule() []byte {
 	section := func(id byte, content ...byte) []byte {
 		return slices.Concat([]byte{id}, leb(len(content)), content)
@@ -172,10 +172,10 @@ func idleModule() []byte {
 		exports = slices.Concat(exports, name("on_"+string(hook)), []byte{0, 0})
 	}
 	return slices.Concat([]byte("\x00asm\x01\x00\x00\x00"),
-		section(1, 1, 0x60, 0, 1, 0x7f),     // Type 0: () -> i32.
-		section(3, 1, 0),                    // Function 0 is of type 0.
-		section(5, 1, 0, 1),                 // A page of memory.
-		section(7, exports...),              //
+		section(1, 1, 0x60, 0, 1, 0x7f), // Type 0: () -> i32.
+		section(3, 1, 0),                // Function 0 is of type 0.
+		section(5, 1, 0, 1),             // A page of memory.
+		section(7, exports...),
 		section(10, 1, 4, 0, 0x41, 3, 0x0b), // Function 0: no locals, i32.const 3, end.
 	)
 }
