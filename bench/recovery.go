@@ -49,38 +49,41 @@ func (r *run) unwell() bool {
 func (r *run) publishEach(ctx context.Context, phase string, n int) error {
 	t := r.traffic
 	total, begun := n*len(t.streams), int(t.published.Load())
-	for i := range total + 1 {
-		window := r.o.InFlight
-		if i == total {
-			window = 1 // Until all are answered.
-		}
-		if err := r.await(ctx, window, func(sum *shard) int { return int(t.published.Load() - sum.answered - sum.refused) }, func() Progress {
-			return Progress{Phase: "publishing what comes " + phase, Done: int(t.published.Load()) - begun, Total: total}
-		}); err != nil || r.unwell() || i == total {
+	underWay := func(sum *shard) int { return int(t.published.Load() - sum.answered - sum.refused) }
+	progress := func() Progress {
+		return Progress{Phase: "publishing what comes " + phase, Done: int(t.published.Load()) - begun, Total: total}
+	}
+	for sent := 0; sent < total; {
+		room, err := r.await(ctx, r.o.InFlight, underWay, progress)
+		if err != nil || r.unwell() {
 			return err
 		}
-		s := t.streams[i%len(t.streams)]
-		t.publish(s, r.network.now())
-		if s.client.flush() != nil {
-			s.client.abort()
+		for range min(room, total-sent) {
+			s := t.streams[sent%len(t.streams)]
+			t.publish(s, r.network.now())
+			if s.client.flush() != nil {
+				s.client.abort()
+			}
+			sent++
 		}
 	}
-	return nil
+	_, err := r.await(ctx, 1, underWay, progress)
+	return err
 }
 
-// await waits until fewer than window things are under way.
-func (r *run) await(ctx context.Context, window int, underWay func(*shard) int, progress func() Progress) error {
+// await waits until fewer than window things are under way, and returns how many fewer.
+func (r *run) await(ctx context.Context, window int, underWay func(*shard) int, progress func() Progress) (room int, err error) {
 	last, told, least := time.Now(), time.Now(), 1<<62
 	for !r.unwell() {
 		left := underWay(r.network.sum(nil))
 		if left < window {
-			return nil
+			return window - left, nil
 		}
 		if left < least {
 			least, last = left, time.Now()
 		}
 		if time.Since(last) > stallTime {
-			return errStalled
+			return 0, errStalled
 		}
 		if time.Since(told) > tick {
 			told = time.Now()
@@ -91,7 +94,7 @@ func (r *run) await(ctx context.Context, window int, underWay func(*shard) int, 
 		}
 		sleep(200 * time.Microsecond)
 	}
-	return nil
+	return 0, nil
 }
 
 // storm lets all subscribers come back at the same moment, and takes the time until the last one has all that it missed.

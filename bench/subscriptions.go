@@ -32,7 +32,7 @@ func (r *run) fill(ctx context.Context) error {
 		if sent == total {
 			window = 1 // Until all are answered.
 		}
-		if err := r.await(ctx, window, func(sum *shard) int { return sent - int(sum.subscribed+sum.refused) }, func() Progress {
+		if _, err := r.await(ctx, window, func(sum *shard) int { return sent - int(sum.subscribed+sum.refused) }, func() Progress {
 			return Progress{Phase: "subscribing", Done: sent, Total: total}
 		}); err != nil {
 			return err

@@ -8,15 +8,18 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"log"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -24,10 +27,12 @@ import (
 const configuration = `
 auth: {type: none, user: claimed}
 client: {limits: {commands_per_second: 0}}
+api: {key: comparing-needs-no-secret}
 namespaces:
   default: {subscribe: anyone, publish: anyone}
   history: {subscribe: anyone, publish: anyone, history_size: 100, history_ttl: 10m, recovery: true, history_storage: memory}
   durable: {subscribe: anyone, publish: anyone, history_size: 100, history_ttl: 10m, recovery: true, history_storage: file}
+  shown: {subscribe: anyone, publish: anyone, presence: true}
 `
 
 // measurement is one case.
@@ -37,9 +42,21 @@ type measurement struct {
 	args   []string // Of zenconn bench.
 	server []string // Of zenconn, beyond the configuration.
 	alone  bool     // The control cannot do it.
+	byAPI  bool     // The server API is measured.
 }
 
-var cases = []measurement{
+// spread makes of a case one all in one, and one with worker processes.
+func spread(workers int, m measurement) []measurement {
+	m.alone = true
+	clustered := m
+	clustered.name += fmt.Sprintf(", workers: %d", workers)
+	clustered.server = append(slices.Clone(m.server), "--agent.workers", strconv.Itoa(workers))
+	return []measurement{m, clustered}
+}
+
+var noAudit = []string{"--audit.store", "none"}
+
+var cases = append([]measurement{
 	{name: "fan-out to 1,000, as fast as it goes", unit: "deliveries/s", args: []string{"fanout"}},
 	{name: "fan-out to 1,000, Protobuf", unit: "deliveries/s", args: []string{"fanout", "--protocol", "protobuf"}, alone: true},
 	{name: "fan-out to 1,000, 30 publications/s", unit: "deliveries/s", args: []string{"fanout", "--rate", "30"}},
@@ -56,12 +73,28 @@ var cases = []measurement{
 		server: []string{"--audit.store", "none"}, alone: true,
 	},
 	{name: "1,000 channels × 2, no audit", unit: "deliveries/s", args: []string{"channels"}, server: []string{"--audit.store", "none"}},
-	{name: "fan-out to 1,000, without the audit", unit: "deliveries/s", args: []string{"fanout"}, server: []string{"--audit.store", "none"}, alone: true},
-}
+	{name: "fan-out to 1,000, without the audit", unit: "deliveries/s", args: []string{"fanout"}, server: noAudit, alone: true},
+}, slices.Concat(
+	spread(4, measurement{name: "recovery storm", unit: "recovered/s", args: []string{"recovery", "--namespace", "durable"}}),
+	spread(4, measurement{name: "recovery storm, one channel", unit: "recovered/s", args: []string{"recovery", "--namespace", "durable", "--channels", "1"}}),
+	spread(4, measurement{name: "presence of 1,000", unit: "answers/s", args: []string{"presence", "--namespace", "shown"}}),
+	spread(4, measurement{name: "presence of 1,000, server API", unit: "answers/s", args: []string{"presence", "--namespace", "shown"}, byAPI: true}),
+	spread(1, measurement{name: "100,000 subscriptions", args: []string{"subscriptions"}, server: noAudit}),
+	spread(1, measurement{name: "100,000 subscriptions with history", args: []string{"subscriptions", "--namespace", "durable"}, server: noAudit}),
+	spread(4, measurement{name: "fan-out to 1,000 from the history", unit: "deliveries/s", args: []string{"fanout", "--namespace", "durable"}}),
+	spread(4, measurement{name: "fan-out to 1,000, as fast as it goes", unit: "deliveries/s", args: []string{"fanout"}})[1:],
+	spread(4, measurement{name: "fan-out to 1,000, 30/s", unit: "deliveries/s", args: []string{"fanout", "--rate", "30"}})[1:],
+	spread(4, measurement{
+		name: "1,000 channels × 1, history in files, 5,000/s", unit: "deliveries/s",
+		args: []string{"channels", "--subscribers", "1", "--namespace", "durable", "--rate", "5000"}, server: noAudit,
+	}),
+	spread(4, measurement{name: "history in files, no audit", unit: "publications/s", args: []string{"history", "--namespace", "durable"}, server: noAudit})[1:],
+)...)
 
 // result is what a run's line of JSON is read for.
 type result struct {
 	PerSecond float64 `json:"per_second"`
+	Seconds   float64 `json:"measured_seconds"`
 	Latency   struct {
 		P50 float64 `json:"p50"`
 		P99 float64 `json:"p99"`
@@ -69,6 +102,8 @@ type result struct {
 	Server struct {
 		PerCount      float64 `json:"cpu_us_per_count"`
 		PerConnection float64 `json:"rss_bytes_per_connection"`
+
+		PerSubscription float64 `json:"rss_bytes_per_subscription"`
 	} `json:"server"`
 }
 
@@ -108,11 +143,19 @@ func compare(ctx context.Context, server string, runs int, only string) error {
 		}
 		var ours, theirs []result
 		for range runs {
-			one, err := run(ctx, server, m.args, func(addr string) []string {
+			api, err := freeAddr()
+			if err != nil {
+				return err
+			}
+			args := m.args
+			if m.byAPI {
+				args = append(slices.Clone(args), "--api-url", "http://"+api, "--api-key", "comparing-needs-no-secret")
+			}
+			one, err := run(ctx, server, args, func(addr string) []string {
 				data, _ := os.MkdirTemp(dir, "data")
-				return append([]string{server, "--config", config, "--data", data, "--client.addr", addr, "--api.addr", "",
+				return append([]string{server, "--config", config, "--data", data, "--client.addr", addr, "--api.addr", api,
 					"--log.level", "error"}, m.server...)
-			}, "/connection/websocket")
+			}, "/connection/websocket", "http://"+api+"/readyz")
 			if err != nil {
 				return fmt.Errorf("%s: %w", m.name, err)
 			}
@@ -120,7 +163,7 @@ func compare(ctx context.Context, server string, runs int, only string) error {
 			if m.alone {
 				continue
 			}
-			if one, err = run(ctx, server, m.args, func(addr string) []string { return []string{control, "-addr", addr} }, "/"); err != nil {
+			if one, err = run(ctx, server, m.args, func(addr string) []string { return []string{control, "-addr", addr} }, "/", ""); err != nil {
 				return fmt.Errorf("%s, control: %w", m.name, err)
 			}
 			theirs = append(theirs, one)
@@ -131,7 +174,7 @@ func compare(ctx context.Context, server string, runs int, only string) error {
 }
 
 // run starts a server anew, measures it once and stops it.
-func run(ctx context.Context, program string, args []string, command func(addr string) []string, path string) (r result, err error) {
+func run(ctx context.Context, program string, args []string, command func(addr string) []string, path, ready string) (r result, err error) {
 	addr, err := freeAddr()
 	if err != nil {
 		return r, err
@@ -149,11 +192,14 @@ func run(ctx context.Context, program string, args []string, command func(addr s
 		_ = server.Process.Signal(os.Interrupt)
 		_ = server.Wait()
 	}()
-	if err := waitFor(addr); err != nil {
+	if err := waitFor(addr, ready); err != nil {
 		return r, err
 	}
 	all := append([]string{"bench"}, args...)
-	all = append(all, "--json", "--url", "ws://"+addr+path, "--pid", strconv.Itoa(server.Process.Pid))
+	all = append(all, "--json", "--url", "ws://"+addr+path)
+	for _, pid := range family(server.Process.Pid) {
+		all = append(all, "--pid", pid)
+	}
 	bench := exec.CommandContext(ctx, program, all...)
 	bench.Stderr = os.Stderr
 	out, err := bench.Output()
@@ -172,11 +218,26 @@ func freeAddr() (string, error) {
 	return l.Addr().String(), nil
 }
 
-func waitFor(addr string) error {
+// family returns a process and its children, as far as the system tells of them.
+func family(pid int) []string {
+	all := []string{strconv.Itoa(pid)}
+	tasks, _ := filepath.Glob(filepath.Join("/proc", all[0], "task/*/children")) // Each thread has its own.
+	for _, task := range tasks {
+		children, _ := os.ReadFile(task) //nolint:gosec // Below /proc.
+		all = append(all, strings.Fields(string(children))...)
+	}
+	return all
+}
+
+// waitFor returns when somebody listens at addr, and says at ready, when that is not empty, that it is.
+func waitFor(addr, ready string) error {
 	for deadline := time.Now().Add(20 * time.Second); ; {
-		conn, err := net.DialTimeout("tcp", addr, time.Second)
+		err := listens(addr)
+		if err == nil && ready != "" {
+			err = isReady(ready)
+		}
 		if err == nil {
-			return conn.Close()
+			return nil
 		}
 		if time.Now().After(deadline) {
 			return fmt.Errorf("no server at %s: %w", addr, err)
@@ -185,10 +246,30 @@ func waitFor(addr string) error {
 	}
 }
 
+func listens(addr string) error {
+	conn, err := net.DialTimeout("tcp", addr, time.Second)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
+func isReady(url string) error {
+	answer, err := http.Get(url) //nolint:gosec,noctx // It is our own server.
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close() //nolint:errcheck // Only the status is of interest.
+	if answer.StatusCode != http.StatusOK {
+		return errors.New(answer.Status)
+	}
+	return nil
+}
+
 // report prints the rows of one case.
 func report(m *measurement, ours, theirs []result) {
 	row := func(what string, value func(result) float64, format string) {
-		a, b := spread(ours, value), spread(theirs, value)
+		a, b := median(ours, value), median(theirs, value)
 		if a.median == 0 {
 			return
 		}
@@ -201,17 +282,21 @@ func report(m *measurement, ours, theirs []result) {
 	if m.unit != "" {
 		row(m.unit, func(r result) float64 { return r.PerSecond }, "%.0f")
 		row("server µs each", func(r result) float64 { return r.Server.PerCount }, "%.2f")
+		if m.args[0] == "recovery" {
+			row("s until the last has all", func(r result) float64 { return r.Seconds }, "%.2f")
+		}
 		row("p50 ms", func(r result) float64 { return r.Latency.P50 }, "%.2f")
 		row("p99 ms", func(r result) float64 { return r.Latency.P99 }, "%.1f")
 		return
 	}
+	row("MB resident for 100,000", func(r result) float64 { return r.Server.PerSubscription * 100_000 / 1e6 }, "%.0f")
 	row("KiB resident each", func(r result) float64 { return r.Server.PerConnection / 1024 }, "%.1f")
 }
 
 // figures are a median and the range around it.
 type figures struct{ median, least, most float64 }
 
-func spread(results []result, value func(result) float64) (f figures) {
+func median(results []result, value func(result) float64) (f figures) {
 	if len(results) == 0 {
 		return f
 	}

@@ -125,7 +125,11 @@ func newBenchCommand(env *environment) *cobra.Command {
 	cmd := group("bench", "Measure a server with many clients")
 	cmd.Long = `Opens many client connections to a running server, measures it, and checks every message: the exit code is 1 when one was lost,
 came twice or out of order, or when a connection ended. With --pid (on Linux, for a server on this machine) it shows what the
-server used for it, and always what it used itself.`
+server used for it, and always what it used itself. With --agent.workers the server is several processes: name each with --pid.
+
+history and recovery need a namespace with history_size and recovery, presence one with presence; choose it with --namespace. A server in
+demo mode has all of that in its default one, and lets a session send 100 commands per second; as fast as it goes it is with
+client.limits.commands_per_second: 0.`
 	cmd.Example = `  zenconn bench fanout                                  1,000 subscribers of a demo server on this machine
   zenconn bench fanout --subscribers 5000 --rate 30     the same at a fixed rate
   zenconn bench idle --pid "$(pidof zenconn)"           memory per connection
