@@ -31,10 +31,9 @@ type Chain struct {
 	observer Observer
 	now      atomic.Pointer[generation]
 
-	contexts sync.Pool // Of *callContext. What a processor puts in, it gets back as a rule: their cells are its own.
-	made     atomic.Uint32
-
-	cells int // In each generation.
+	visits sync.Pool // What a processor puts in, it gets back as a rule: their cells are its own.
+	made   atomic.Uint32
+	cells  int // In each generation.
 
 	mu     sync.Mutex // Of Replace and Close.
 	closed bool
@@ -55,7 +54,7 @@ func NewChain(links []Link, observer Observer) *Chain {
 	c := &Chain{observer: observer}
 	c.close = sync.OnceValue(c.closeNow)
 	c.cells = cellsPerProcessor * runtime.GOMAXPROCS(0)
-	c.contexts.New = func() any { return &callContext{cell: int(c.made.Add(1)) % c.cells} }
+	c.visits.New = func() any { return &visit{cell: int(c.made.Add(1)) % c.cells, ctx: &callContext{}} }
 	c.now.Store(c.newGeneration(links, nil))
 	return c
 }
@@ -179,72 +178,72 @@ func (c *Chain) Close() error { return c.close() }
 // Connect asks whether a client may connect: Deny if somebody denied, else Allow if at least one allowed, else Pass.
 func (c *Chain) Connect(ctx context.Context, event *Connect) Answer {
 	v := c.enter()
-	defer c.leave(&v)
-	return ask(ctx, &v, c.observer, &connectRules, v.connect, event)
+	defer c.leave(v)
+	return ask(ctx, v, c.observer, &connectRules, v.connect, event)
 }
 
 // Subscribe asks whether a client may join a channel: Deny if somebody denied, else Allow if at least one allowed, else Pass.
 func (c *Chain) Subscribe(ctx context.Context, event *Subscribe) Answer {
 	v := c.enter()
-	defer c.leave(&v)
-	return ask(ctx, &v, c.observer, &subscribeRules, v.subscribe, event)
+	defer c.leave(v)
+	return ask(ctx, v, c.observer, &subscribeRules, v.subscribe, event)
 }
 
 // Publish asks about a publication: Deny or Drop as soon as somebody says so, else Allow if at least one allowed, else Pass.
 func (c *Chain) Publish(ctx context.Context, event *Publish) Answer {
 	v := c.enter()
-	defer c.leave(&v)
-	return ask(ctx, &v, c.observer, &publishRules, v.publish, event)
+	defer c.leave(v)
+	return ask(ctx, v, c.observer, &publishRules, v.publish, event)
 }
 
 // Call asks for the answer to a remote procedure call: the first Allow or Deny stands, Pass when nobody knows the method.
 func (c *Chain) Call(ctx context.Context, event *RPC) Answer {
 	v := c.enter()
-	defer c.leave(&v)
-	return ask(ctx, &v, c.observer, &rpcRules, v.rpc, event)
+	defer c.leave(v)
+	return ask(ctx, v, c.observer, &rpcRules, v.rpc, event)
 }
 
 // Refresh asks whether a session or subscription may live longer: as Connect.
 func (c *Chain) Refresh(ctx context.Context, event *Refresh) Answer {
 	v := c.enter()
-	defer c.leave(&v)
-	return ask(ctx, &v, c.observer, &refreshRules, v.refresh, event)
+	defer c.leave(v)
+	return ask(ctx, v, c.observer, &refreshRules, v.refresh, event)
 }
 
 // Channel asks for the options of a channel: Deny if somebody refused the name, else what the event's Options then are.
 func (c *Chain) Channel(ctx context.Context, event *Channel) Answer {
 	v := c.enter()
-	defer c.leave(&v)
-	return ask(ctx, &v, c.observer, &channelRules, v.channel, event)
+	defer c.leave(v)
+	return ask(ctx, v, c.observer, &channelRules, v.channel, event)
 }
 
 // Send hands over a one-way message: Deny if somebody denied, else Allow if at least one allowed, else Pass.
 func (c *Chain) Send(ctx context.Context, event *Send) Answer {
 	v := c.enter()
-	defer c.leave(&v)
-	return ask(ctx, &v, c.observer, &sendRules, v.send, event)
+	defer c.leave(v)
+	return ask(ctx, v, c.observer, &sendRules, v.send, event)
 }
 
 // Unsubscribe tells everybody that a client has left a channel.
 func (c *Chain) Unsubscribe(ctx context.Context, event *Unsubscribe) {
 	v := c.enter()
-	defer c.leave(&v)
-	ask(ctx, &v, c.observer, &unsubscribeRules, v.unsubscribe, event)
+	defer c.leave(v)
+	ask(ctx, v, c.observer, &unsubscribeRules, v.unsubscribe, event)
 }
 
 // Disconnect tells everybody that a session has ended.
 func (c *Chain) Disconnect(ctx context.Context, event *Disconnect) {
 	v := c.enter()
-	defer c.leave(&v)
-	ask(ctx, &v, c.observer, &disconnectRules, v.disconnect, event)
+	defer c.leave(v)
+	ask(ctx, v, c.observer, &disconnectRules, v.disconnect, event)
 }
 
 // Audit shows an event before it is stored: Drop if it must not be, Deny if it must be without what can be redacted (also when a plugin
 // that fails closed failed), else what the event then is.
 func (c *Chain) Audit(ctx context.Context, event *Audit) Answer {
 	v := c.enter()
-	defer c.leave(&v)
-	return ask(ctx, &v, c.observer, &auditRules, v.audit, event)
+	defer c.leave(v)
+	return ask(ctx, v, c.observer, &auditRules, v.audit, event)
 }
 
 // ask is the whole of a chain: every plugin in turn, until one of them settles the matter.

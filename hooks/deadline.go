@@ -9,8 +9,6 @@ import (
 // callContext is the context of a call of one plugin. It exists because context.WithDeadline costs allocations and a timer
 // for every message, and a plugin that answers at once needs neither: the timer is only made when somebody asks for Done.
 type callContext struct {
-	cell int // In which the call is counted.
-
 	parent   context.Context
 	deadline time.Time
 
@@ -34,7 +32,7 @@ func (c *callContext) end() *callContext {
 	c.mu.Unlock()
 	if stop != nil {
 		stop()
-		return &callContext{cell: c.cell}
+		return &callContext{}
 	}
 	c.parent = context.Background()
 	return c

@@ -47,7 +47,7 @@ type member struct {
 	Link
 	breakers map[Hook]*breaker
 	called   map[Hook]func(took time.Duration)
-	uses     int // Generations that have it. Guarded by Chain.mu.
+	uses     *int // Generations that have the plugin. Guarded by Chain.mu.
 
 	mu   sync.Mutex
 	gone bool // The latest generation does not have it: what becomes of its breakers is nobody's business.
@@ -60,11 +60,12 @@ func (c *Chain) newGeneration(links []Link, before *generation) *generation {
 		g.number = before.number + 1
 	}
 	for _, link := range links {
-		m := before.find(link)
-		if m == nil {
-			m = c.newMember(link)
+		link.Deadline = deadlineOf(link)
+		m := before.find(link.Plugin)
+		if m == nil || m.Link != link {
+			m = c.newMember(link, m)
 		}
-		m.uses++
+		*m.uses++
 		g.members = append(g.members, m)
 		for _, hook := range hooksOf(link.Plugin) {
 			g.take(hook, m)
@@ -73,13 +74,12 @@ func (c *Chain) newGeneration(links []Link, before *generation) *generation {
 	return g
 }
 
-// find returns the plugin that has a link already; nil when none has.
-func (g *generation) find(link Link) *member {
+// find returns what is known of a plugin; nil when it is new.
+func (g *generation) find(p Plugin) *member {
 	if g == nil {
 		return nil
 	}
-	link.Deadline = deadlineOf(link)
-	if i := slices.IndexFunc(g.members, func(m *member) bool { return m.Link == link }); i >= 0 {
+	if i := slices.IndexFunc(g.members, func(m *member) bool { return m.Plugin == p }); i >= 0 {
 		return g.members[i]
 	}
 	return nil
@@ -92,9 +92,12 @@ func deadlineOf(l Link) time.Duration {
 	return l.Deadline
 }
 
-func (c *Chain) newMember(link Link) *member {
-	link.Deadline = deadlineOf(link)
-	m := &member{Link: link, breakers: map[Hook]*breaker{}, called: map[Hook]func(time.Duration){}}
+// newMember takes a plugin in, or one that there was with another link.
+func (c *Chain) newMember(link Link, before *member) *member {
+	m := &member{Link: link, uses: new(int), breakers: map[Hook]*breaker{}, called: map[Hook]func(time.Duration){}}
+	if before != nil {
+		m.uses = before.uses
+	}
 	calls, measures := c.observer.(CallObserver)
 	for _, hook := range hooksOf(link.Plugin) {
 		m.breakers[hook] = newBreaker(link.Breaker, m.breakerChanged(c.observer, hook))
@@ -136,26 +139,28 @@ func (m *member) leave(o Observer) {
 // visit is a call's stay in a generation.
 type visit struct {
 	*generation
-	ctx *callContext
+	cell int // In which it is counted.
+	ctx  *callContext
 }
 
 // enter begins a call with the plugins there are now. They stay until it leaves.
-func (c *Chain) enter() visit {
-	ctx := c.contexts.Get().(*callContext) //nolint:forcetypeassert // The pool is the chain's.
+func (c *Chain) enter() *visit {
+	v := c.visits.Get().(*visit) //nolint:forcetypeassert // The pool is the chain's.
 	for {
-		g := c.now.Load()
-		g.inside[ctx.cell].calls.Add(1)
-		if c.now.Load() == g {
-			return visit{g, ctx}
+		v.generation = c.now.Load()
+		v.inside[v.cell].calls.Add(1)
+		if c.now.Load() == v.generation {
+			return v
 		}
-		g.leave(ctx.cell) // It was replaced in this moment, and perhaps nobody was seen in it.
+		v.leave(v.cell) // It was replaced in this moment, and perhaps nobody was seen in it.
 	}
 }
 
 // leave ends a call.
 func (c *Chain) leave(v *visit) {
-	v.leave(v.ctx.cell)
-	c.contexts.Put(v.ctx)
+	v.leave(v.cell)
+	v.generation = nil
+	c.visits.Put(v)
 }
 
 func (g *generation) leave(cell int) {
@@ -191,7 +196,7 @@ func (c *Chain) Replace(links []Link) (retire func() error) {
 	defer c.mu.Unlock()
 	before := c.now.Load()
 	if c.closed {
-		links = slices.DeleteFunc(slices.Clone(links), func(l Link) bool { return before.find(l) != nil })
+		links = slices.DeleteFunc(slices.Clone(links), func(l Link) bool { return before.find(l.Plugin) != nil })
 		return sync.OnceValue(func() error { return closePlugins(links) })
 	}
 	after := c.newGeneration(links, before)
@@ -212,7 +217,7 @@ func (c *Chain) release(g *generation) error {
 	c.mu.Lock()
 	var unused []Link
 	for _, m := range g.members {
-		if m.uses--; m.uses == 0 {
+		if *m.uses--; *m.uses == 0 {
 			unused = append(unused, m.Link)
 		}
 	}
