@@ -1,0 +1,178 @@
+// Package soak runs a server with all bundled plugins at full rate for minutes and looks whether anything grows. It is for before a
+// release, and runs only when it is told for how long:
+//
+//	go test -timeout 20m -v ./test/soak -soak 10m
+package soak_test
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/zenconn/server/test/server"
+)
+
+var duration = flag.Duration("soak", 0, "how long it is to run")
+
+func TestMain(m *testing.M) { server.Main(m) }
+
+const (
+	secret = "a secret of thirty-two bytes, more"
+	round  = 10 * time.Second // Then all clients leave, and others come.
+	warmup = time.Minute      // Until caches are full, and the collector knows how much there is.
+)
+
+// settings has every bundled plugin, so that each publication goes through four of them and each connection through two.
+const settings = `
+auth: {type: hook}
+audit: {store: none}
+client: {limits: {commands_per_second: 0}}
+namespaces: {default: {subscribe: granted, publish: granted}}
+plugins:
+  deadline: 5s
+  load:
+    - {name: rate-limit, allow: {kv: true}, config: {limits: [{on: publish, per: user, rate: 100000}, {on: connect, rate: 100000}, {on: subscribe, rate: 100000}]}}
+    - name: jwt-claims
+      allow: {jwt: true}
+      keys: [{name: main, secret: "` + secret + `"}]
+      config: {info: {name: sub}, subscribe: [{channels: ["own-{sub}"]}], grants: [{channels: ["bench*"], match: wildcard, allow: [pub]}]}
+    - name: webhook-auth
+      allow: {http: ["HOST"], kv: true}
+      config: {url: "http://HOST/", subscribe: {cache: 5, deny_cache: 5}}
+    - name: json-schema
+      config: {rules: [{channel: "*", schema: {type: object, required: [b], properties: {b: {type: string, maxLength: 1000}}}}]}
+    - {name: profanity, config: {words: [darn, heck]}}
+    - name: welcome
+`
+
+// sample is what the server uses at a time.
+type sample struct {
+	resident  int64 // KiB.
+	instances map[string]float64
+}
+
+func TestNothingGrows(t *testing.T) {
+	if *duration == 0 {
+		t.Skip("say with -soak how long it is to run, such as 10m")
+	}
+	if *duration < 2*warmup {
+		t.Fatalf("-soak is %v; it needs %v at least", *duration, 2*warmup)
+	}
+	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, `{"result":{"info":{"seen":true}}}`) //nolint:errcheck // The server finds out.
+	}))
+	defer backend.Close()
+	s := server.Start(t, server.Options{Config: strings.ReplaceAll(settings, "HOST", strings.TrimPrefix(backend.URL, "http://"))})
+	defer s.Stop()
+
+	ctx, cancel := context.WithTimeout(t.Context(), *duration)
+	defer cancel()
+	loaded := make(chan error, 1)
+	binary := server.Binary(t)
+	go func() { loaded <- load(ctx, t, binary, s.Addr()) }()
+	var samples []sample
+	for began, tick := time.Now(), time.NewTicker(5*time.Second); ctx.Err() == nil; {
+		select {
+		case err := <-loaded:
+			t.Fatalf("the load ended: %v\n%s", err, s.Log())
+		case <-ctx.Done():
+		case <-tick.C:
+			if time.Since(began) > warmup {
+				samples = append(samples, take(t, s))
+			}
+		}
+	}
+	if err := <-loaded; err != nil {
+		t.Errorf("%v\n%s", err, s.Log())
+	}
+	judge(t, samples)
+}
+
+// load has clients come, publish as fast as the server answers, and leave, until ctx ends.
+func load(ctx context.Context, t *testing.T, binary, addr string) error {
+	for n := 1; ctx.Err() == nil; n++ {
+		cmd := exec.CommandContext(ctx, binary, "bench", "echo", "--clients", "50", "--rate", "0", "--duration", round.String(), //nolint:gosec // Our own.
+			"--token-secret", secret, "--url", "ws://"+addr+"/connection/websocket")
+		out, err := cmd.CombinedOutput()
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("round %d: %w\n%s", n, err, out)
+		}
+		t.Logf("round %d: %s", n, bytes.Join(bytes.Fields(out), []byte(" ")))
+	}
+	return nil
+}
+
+var (
+	gauge         = regexp.MustCompile(`(?m)^zenconn_plugin_instances\{plugin="([^"]+)"\} (\S+)$`)
+	residentBytes = regexp.MustCompile(`(?m)^process_resident_memory_bytes (\S+)$`)
+)
+
+func take(t *testing.T, s *server.Server) sample {
+	t.Helper()
+	got := sample{instances: map[string]float64{}}
+	response, err := http.Get("http://" + s.APIAddr() + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close() //nolint:errcheck // It was read.
+	metrics, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range gauge.FindAllSubmatch(metrics, -1) {
+		if got.instances[string(m[1])], err = strconv.ParseFloat(string(m[2]), 64); err != nil {
+			t.Fatal(err)
+		}
+	}
+	resident := residentBytes.FindSubmatch(metrics)
+	if resident == nil {
+		t.Fatal("the metrics do not say how much memory the process has")
+	}
+	bytes, err := strconv.ParseFloat(string(resident[1]), 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got.resident = int64(bytes) >> 10
+	return got
+}
+
+// judge compares the second half of the time with the first: what leaks grows with the messages, and there were as many of them.
+func judge(t *testing.T, samples []sample) {
+	t.Helper()
+	if len(samples) < 8 {
+		t.Fatalf("only %d samples", len(samples))
+	}
+	var mean [2]int64
+	half := len(samples) / 2
+	for i, s := range samples[:2*half] {
+		mean[i/half] += s.resident / int64(half)
+		if len(s.instances) != 6 {
+			t.Errorf("instances of %v, want those of six plugins", s.instances)
+		}
+		for plugin, n := range s.instances {
+			if most := 2 * runtime.GOMAXPROCS(0); n < 1 || n > float64(most) {
+				t.Errorf("%v instances of %s; there may be 1 to %d", n, plugin, most)
+			}
+		}
+	}
+	first, last := samples[0], samples[len(samples)-1]
+	t.Logf("resident memory: first half %d KiB, second half %d KiB, at the end %d KiB", mean[0], mean[1], last.resident)
+	t.Logf("instances: first %v, at the end %v", first.instances, last.instances)
+	if grown := mean[1] - mean[0]; grown > mean[0]/10 {
+		t.Errorf("resident memory grew by %d KiB", grown)
+	}
+}
