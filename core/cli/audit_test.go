@@ -150,9 +150,9 @@ func TestAuditQueryErrors(t *testing.T) {
 		"nothing recorded":  {[]string{select1, "--audit.store=none", "--demo"}, 1, []string{"audit.store is none"}},
 		"no server":         {[]string{select1, "--audit.clickhouse.dsn=clickhouse://u:sEcret@127.0.0.1:1/db", "--demo"}, 1, []string{"127.0.0.1:1", "connection refused"}},
 		"empty statement":   {[]string{"  "}, 2, []string{"the SQL statement is empty"}},
-		"no statement":      {nil, 2, []string{"accepts 1 arg"}},
+		"no statement":      {nil, 2, []string{`zenconn audit query "SELECT at, channel`, "audit_decisions", "audit_messages_delivered", "zenconn audit ask"}},
 		"two formats":       {[]string{select1, "--json", "--csv"}, 2, []string{"json", "csv"}},
-		"two statements":    {[]string{select1, select1}, 2, []string{"accepts 1 arg"}},
+		"two statements":    {[]string{select1, select1}, 2, []string{"2 arguments, want one: put the statement in quotes"}},
 		"wrong config file": {[]string{select1, "--config=nowhere.yaml"}, 2, []string{"nowhere.yaml"}},
 	} {
 		t.Run(name, func(t *testing.T) {
