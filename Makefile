@@ -31,12 +31,12 @@ race: ## The same with the race detector (needs a C compiler)
 
 # The Node packages of the end-to-end tests, when there is Node. Without them those tests skip and say so.
 .PHONY: node-modules
-node-modules: $(patsubst %package-lock.json,%node_modules/.package-lock.json,$(wildcard test/package-lock.json))
+node-modules: $(patsubst %package-lock.json,%node_modules/.package-lock.json,$(wildcard test/package-lock.json plugins/sdk/assemblyscript/package-lock.json))
 
-test/node_modules/.package-lock.json: test/package-lock.json
+%/node_modules/.package-lock.json: %/package-lock.json
 	@if command -v node >/dev/null && command -v npm >/dev/null; then \
-		echo 'npm ci in test/'; \
-		cd test && if npm ci --no-audit --no-fund --loglevel=error; then touch node_modules/.package-lock.json; \
+		echo 'npm ci in $*/'; \
+		cd $* && if npm ci --no-audit --no-fund --loglevel=error; then touch node_modules/.package-lock.json; \
 		else echo 'npm ci failed: the tests that need Node packages will say what they miss'; fi; \
 	fi
 

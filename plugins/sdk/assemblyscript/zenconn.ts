@@ -1313,35 +1313,38 @@ export namespace json {
     if (value.length < 2 || value.charCodeAt(0) != 0x22) return "";
     if (!value.includes("\\")) return value.substring(1, value.length - 1);
     const last = value.length - 1;
-    let plain = "";
+    const plain: string[] = [];
     let from = 1;
     for (let i = 1; i < last; i++) {
       if (value.charCodeAt(i) != 0x5c) continue;
-      plain += value.substring(from, i++);
+      plain.push(value.substring(from, i++));
       const c = value.charCodeAt(i);
       const at = "bfnrt".indexOf(value.charAt(i));
       if (c == 0x75) {
-        plain += String.fromCharCode(<i32>parseInt(value.substring(i + 1, i + 5), 16));
+        plain.push(String.fromCharCode(<i32>parseInt(value.substring(i + 1, i + 5), 16)));
         i += 4;
       } else {
-        plain += at >= 0 ? "\b\f\n\r\t".charAt(at) : value.charAt(i);
+        plain.push(at >= 0 ? "\b\f\n\r\t".charAt(at) : value.charAt(i));
       }
       from = i + 1;
     }
-    return from < last ? plain + value.substring(from, last) : plain;
+    if (from < last) plain.push(value.substring(from, last));
+    return plain.join("");
   }
 
   /** A text as a JSON string, with its quotation marks. */
   export function quote(text: string): string {
-    let quoted = '"';
+    const quoted = ['"'];
     let from = 0;
     for (let i = 0; i < text.length; i++) {
       const c = text.charCodeAt(i);
       if (c >= 32 && c != 0x22 && c != 0x5c) continue;
-      quoted += text.substring(from, i);
-      quoted += c < 32 ? "\\u" + c.toString(16).padStart(4, "0") : "\\" + text.charAt(i);
+      quoted.push(text.substring(from, i));
+      quoted.push(c < 32 ? "\\u" + c.toString(16).padStart(4, "0") : "\\" + text.charAt(i));
       from = i + 1;
     }
-    return quoted + text.substring(from) + '"';
+    quoted.push(text.substring(from));
+    quoted.push('"');
+    return quoted.join("");
   }
 }

@@ -1,7 +1,6 @@
 //! The kit for ZenConn plugins in Rust. See README.md.
 //!
 //! ```ignore
-//! #![no_std]
 //! use zenconn::*;
 //!
 //! zenconn::hook!(on_publish, limit);
@@ -17,7 +16,7 @@
 //! An event's methods read and write the event of the running call. A panic, also one of a method that could not write a field, is a
 //! fault of the plugin: the server's log has its message. Several instances of a plugin run side by side, so statics must not remember
 //! anything from one call to the next.
-#![no_std]
+#![cfg_attr(not(feature = "std"), no_std)]
 
 #[doc(hidden)]
 pub extern crate alloc;
@@ -26,7 +25,6 @@ pub extern crate alloc;
 pub mod abi;
 mod generated;
 pub mod json;
-#[cfg(feature = "runtime")]
 mod runtime;
 
 pub use alloc::{format, string::String, string::ToString, vec, vec::Vec};
@@ -61,6 +59,7 @@ macro_rules! init {
     ($f:path) => {
         #[no_mangle]
         pub extern "C" fn _initialize() {
+            $crate::begin();
             $f()
         }
     };
@@ -78,10 +77,7 @@ pub fn event<E: Event>() -> E {
 }
 
 #[doc(hidden)]
-pub fn begin() {
-    #[cfg(feature = "runtime")]
-    runtime::settle();
-}
+pub use runtime::begin;
 
 /// Denies with a code, 0 for the usual one, and a sentence for the client, which may be empty: `return reject(403, "why")`.
 pub fn reject(code: i32, reason: &str) -> Verdict {

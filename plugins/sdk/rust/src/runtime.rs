@@ -21,14 +21,16 @@ static mut KEPT: usize = 0; // Below is what outlived the call that made it; 0: 
 static mut NEXT: usize = 0; // From here on it is free.
 static mut LIVE: usize = 0; // How many blocks above KEPT have not been given back.
 
-/// Keeps for good what is left of the call before.
-pub fn settle() {
+/// What happens before each call: what is left of the one before is kept for good.
+pub fn begin() {
     unsafe {
         if LIVE > 0 {
             KEPT = NEXT;
             LIVE = 0;
         }
     }
+    #[cfg(feature = "std")]
+    tell_panics();
 }
 
 unsafe impl GlobalAlloc for Arena {
@@ -86,6 +88,19 @@ unsafe fn reserve(end: usize) -> bool {
     end <= have || memory_grow(0, (end - have + 65535) / 65536) != usize::MAX
 }
 
+/// Has panics write their message to the server's log. Without this they would be silent.
+#[cfg(feature = "std")]
+fn tell_panics() {
+    static mut TOLD: bool = false;
+    unsafe {
+        if !TOLD {
+            TOLD = true;
+            std::panic::set_hook(alloc::boxed::Box::new(|info| crate::log::error(&alloc::format!("{}", info))));
+        }
+    }
+}
+
+#[cfg(not(feature = "std"))]
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo) -> ! {
     crate::log::error(&alloc::format!("{}", info));

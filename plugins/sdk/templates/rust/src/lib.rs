@@ -1,4 +1,3 @@
-#![no_std]
 use zenconn::*;
 
 zenconn::hook!(on_publish, limit);
