@@ -134,10 +134,10 @@ func (r *reloader) tell(ctx context.Context, change node.PluginChange) *api.Plug
 			continue
 		}
 		telling.Go(func() {
-			err := r.host.Tell(ctx, m.UID)
+			err := r.tellOne(ctx, m.UID)
 			n := api.ReloadedNode{UID: m.UID, Name: m.Name}
 			switch {
-			case errors.Is(err, bus.ErrNobody): // It ends, or begins: then it asks for itself.
+			case errors.Is(err, bus.ErrNobody): // It has ended.
 				return
 			case err != nil:
 				n.Problem = cause(err)
@@ -154,6 +154,21 @@ func (r *reloader) tell(ctx context.Context, change node.PluginChange) *api.Plug
 		r.log.Info("the plugins were reloaded", "nodes", len(report.Nodes))
 	}
 	return report
+}
+
+// tellOne has one worker change. One that has just begun may not be listening yet.
+func (r *reloader) tellOne(ctx context.Context, uid string) error {
+	for try := 1; ; try++ {
+		err := r.host.Tell(ctx, uid)
+		if try == 5 || !errors.Is(err, bus.ErrNobody) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
 }
 
 // cause is what a worker said, without on which subject.
