@@ -132,12 +132,12 @@ func TestRateLimitRefills(t *testing.T) {
 			t.Errorf("%d passed at once, want 30", n)
 		}
 		for range 10 {
-			time.Sleep(100 * time.Millisecond)
+			<-time.After(100 * time.Millisecond)
 			if n := passes(t, c, e, 3); n != 1 {
 				t.Errorf("%d passed after a tenth of a second, want 1", n)
 			}
 		}
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 		if n := passes(t, c, e, 100); n != 30 {
 			t.Errorf("%d passed after an hour, want 30", n)
 		}

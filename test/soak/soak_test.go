@@ -106,7 +106,7 @@ func load(ctx context.Context, t *testing.T, binary, addr string) error {
 			"--token-secret", secret, "--url", "ws://"+addr+"/connection/websocket")
 		out, err := cmd.CombinedOutput()
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // It was ended in the middle.
 		}
 		if err != nil {
 			return fmt.Errorf("round %d: %w\n%s", n, err, out)

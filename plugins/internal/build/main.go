@@ -41,7 +41,7 @@ func parseSum(line string) (s sum, ok bool) {
 func main() {
 	if err := run(context.Background(), "."); err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		os.Exit(1) //nolint:forbidigo // This is main.
 	}
 }
 
@@ -88,7 +88,7 @@ func build(ctx context.Context, dir, name, kit string) (sum, []byte, error) {
 			"-Wl,--no-entry", "-Wl,--strip-all", "-Wl,-z,stack-size=32768", "-o", file, name+".c")
 	} else {
 		cmd = exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-buildmode=c-shared", "-ldflags=-s -w -buildid=", "-o", file, ".") //nolint:gosec // The same.
-		cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "GOWORK=off", "GOPROXY=off", "GOFLAGS=")
+		cmd.Env = append(cmd.Environ(), "GOOS=wasip1", "GOARCH=wasm", "GOWORK=off", "GOPROXY=off", "GOFLAGS=")
 	}
 	cmd.Dir = filepath.Join(dir, name)
 	if out, err := cmd.CombinedOutput(); err != nil {
