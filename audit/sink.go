@@ -17,11 +17,14 @@ type Batch struct {
 	Actions    []*Action
 	Deliveries []*Delivery
 	Drops      []*Drop
+	Links      []*Link    // Of the chain; made on the way to the store, not recorded.
+	Erasures   []*Erasure // Made by audit/erase only.
 }
 
 // Len returns the number of events.
 func (b *Batch) Len() int {
-	return len(b.Messages) + len(b.Sessions) + len(b.Decisions) + len(b.Actions) + len(b.Deliveries) + len(b.Drops)
+	return len(b.Messages) + len(b.Sessions) + len(b.Decisions) + len(b.Actions) + len(b.Deliveries) + len(b.Drops) +
+		len(b.Links) + len(b.Erasures)
 }
 
 // Writer takes batches: a store, or the spool on the way to one. One goroutine calls Write.
@@ -37,6 +40,8 @@ type Writer interface {
 type Sink interface {
 	Writer
 	Query(ctx context.Context, sql string) (Rows, error)
+	// Delete removes the rows of a table for which where, in SQL, is true. When it returns nil they are gone. Write goes on meanwhile.
+	Delete(ctx context.Context, table, where string) error
 	io.Closer
 }
 

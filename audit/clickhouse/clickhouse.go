@@ -25,11 +25,22 @@ const (
 	queryTimeout   = 10 * time.Minute // For a question without a deadline of its own.
 )
 
+// Options are what a store is made of.
+type Options struct {
+	DSN     string
+	Timeout time.Duration // Bounds each insert [30 s].
+	Cluster string        // On which the tables are made and replicated [None: on one server].
+	Keep    Keep
+	TLS     TLS
+}
+
 // Store writes the audit and answers questions. It is an audit.Sink.
 type Store struct {
 	conn    driver.Conn
 	address string
 	timeout time.Duration
+	cluster string
+	keep    Keep
 
 	ready     atomic.Bool   // The server's version and schema are known to be right.
 	preparing chan struct{} // Holds a token while one goroutine makes it so.
@@ -37,20 +48,23 @@ type Store struct {
 	scratch scratch // Owned by Write.
 }
 
-// Open checks the DSN and opens a store without any contact to the server. timeout bounds each insert; zero means 30 s.
-func Open(dsn string, timeout time.Duration) (*Store, error) {
-	s, err := open(dsn)
+// Open checks the options and opens a store without any contact to the server.
+func Open(o Options) (*Store, error) {
+	s, err := open(o.DSN, o.TLS)
 	if err != nil {
 		return nil, err
 	}
-	s.timeout = cmp.Or(timeout, defaultTimeout)
+	s.timeout, s.cluster, s.keep = cmp.Or(o.Timeout, defaultTimeout), o.Cluster, o.Keep
 	s.preparing = make(chan struct{}, 1)
 	return s, nil
 }
 
-func open(dsn string) (*Store, error) {
+func open(dsn string, encryption TLS) (*Store, error) {
 	options, err := parse(dsn)
 	if err != nil {
+		return nil, err
+	}
+	if err := encryption.apply(options); err != nil {
 		return nil, err
 	}
 	conn, err := clickhouse.Open(options)
@@ -98,7 +112,30 @@ func (s *Store) Write(ctx context.Context, b *audit.Batch) error {
 	if err := s.prepare(ctx); err != nil {
 		return s.explain(err)
 	}
-	return s.explain(s.insertAll(ctx, b))
+	return s.explain(s.suspect(ctx, s.insertAll(ctx, b)))
+}
+
+// suspect asks, when the server refuses a batch, whether somebody has altered the tables: then it is not the batch's fault, and the batch
+// must wait.
+func (s *Store) suspect(ctx context.Context, err error) error {
+	exception, ok := errors.AsType[*clickhouse.Exception](err)
+	if !errors.Is(err, audit.ErrRefused) && !(ok && (forGood(exception.Code) || ofSchema(exception.Code))) {
+		return err
+	}
+	if altered := checkSchema(ctx, s.conn); altered != nil {
+		s.ready.Store(false)
+		return altered
+	}
+	return err
+}
+
+// Delete removes rows of a table for good, and returns when they are gone. where is SQL.
+func (s *Store) Delete(ctx context.Context, table, where string) error {
+	if err := s.prepare(ctx); err != nil {
+		return s.explain(err)
+	}
+	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"mutations_sync": 2, "allow_nondeterministic_mutations": 1}))
+	return s.explain(s.conn.Exec(ctx, fmt.Sprintf("ALTER TABLE %s%s DELETE WHERE %s", table, on(s.cluster), where)))
 }
 
 // prepare makes sure that the server is one that can store an audit, and that it has the tables.
@@ -120,7 +157,13 @@ func (s *Store) prepare(ctx context.Context) error {
 	if err := checkVersion(ctx, s.conn); err != nil {
 		return err
 	}
-	if err := migrate(ctx, s.conn); err != nil {
+	if err := migrate(ctx, s.conn, s.cluster); err != nil {
+		return err
+	}
+	if err := checkSchema(ctx, s.conn); err != nil {
+		return err
+	}
+	if err := s.retain(ctx); err != nil {
 		return err
 	}
 	s.ready.Store(true)
@@ -179,12 +222,25 @@ func forGood(code int32) bool {
 	return false
 }
 
+// ofSchema reports whether an answer says that a table or a column is not what it should be.
+func ofSchema(code int32) bool {
+	switch code {
+	case 8, // THERE_IS_NO_COLUMN
+		10, // NOT_FOUND_COLUMN_IN_BLOCK
+		16, // NO_SUCH_COLUMN_IN_TABLE
+		47, // UNKNOWN_IDENTIFIER
+		60: // UNKNOWN_TABLE
+		return true
+	}
+	return false
+}
+
 // Reader asks a ClickHouse server and changes nothing on it, not even the schema.
 type Reader struct{ store *Store }
 
-// OpenReader checks the DSN and opens a reader without any contact to the server.
-func OpenReader(dsn string) (*Reader, error) {
-	s, err := open(dsn)
+// OpenReader checks the options and opens a reader without any contact to the server.
+func OpenReader(o Options) (*Reader, error) {
+	s, err := open(o.DSN, o.TLS)
 	if err != nil {
 		return nil, err
 	}

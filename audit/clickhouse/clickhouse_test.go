@@ -57,7 +57,7 @@ func database(t testing.TB) *url.URL {
 
 func open(t testing.TB, dsn *url.URL, timeout time.Duration) *clickhouse.Store {
 	t.Helper()
-	s, err := clickhouse.Open(dsn.String(), timeout)
+	s, err := clickhouse.Open(clickhouse.Options{DSN: dsn.String(), Timeout: timeout})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -255,7 +255,7 @@ func TestNodesThatStartAtOnce(t *testing.T) {
 	if got := count(t, s); got != "[40,40]" {
 		t.Errorf("stored %s", got)
 	}
-	if got := audittest.Ask(t, s, "SELECT max(version), count(*) FROM zenconn_migrations"); !slices.Equal(got, []string{"[3,3]"}) {
+	if got := audittest.Ask(t, s, "SELECT max(version), count(*) FROM zenconn_migrations"); !slices.Equal(got, []string{"[4,4]"}) {
 		t.Errorf("migrations %q", got)
 	}
 }
@@ -283,7 +283,7 @@ func TestNewerSchema(t *testing.T) {
 
 func TestReaderMakesNoTables(t *testing.T) {
 	dsn := database(t)
-	r, err := clickhouse.OpenReader(dsn.String())
+	r, err := clickhouse.OpenReader(clickhouse.Options{DSN: dsn.String()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -301,7 +301,7 @@ func TestDSNErrorsAreClearAndKeepThePassword(t *testing.T) {
 		"", "localhost:9000", "clickhouse://", "http://user:sEcret@host:8123/db", "clickhouse://user:sEc/ret@host:9000/db",
 		"clickhouse://user:sEcret@host:port/db", "clickhouse://user:sEcret%zz@host:9000/db", "clickhouse://user:sEcret@host:9000/db?dial_timeout=soon",
 	} {
-		s, err := clickhouse.Open(dsn, 0)
+		s, err := clickhouse.Open(clickhouse.Options{DSN: dsn})
 		if err == nil {
 			s.Close()
 			t.Errorf("%q was accepted", dsn)

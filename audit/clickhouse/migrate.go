@@ -43,8 +43,8 @@ func supported(version string) error {
 const migrationsTable = `CREATE TABLE IF NOT EXISTS zenconn_migrations
 	(version UInt32, name String, applied_at DateTime('UTC') DEFAULT now()) ENGINE = ReplacingMergeTree ORDER BY version`
 
-func migrate(ctx context.Context, conn driver.Conn) error {
-	if err := conn.Exec(ctx, migrationsTable); err != nil {
+func migrate(ctx context.Context, conn driver.Conn, cluster string) error {
+	if err := conn.Exec(ctx, clustered(migrationsTable, cluster)); err != nil {
 		return err
 	}
 	var done uint32
@@ -59,14 +59,14 @@ func migrate(ctx context.Context, conn driver.Conn) error {
 		return fmt.Errorf("the audit tables were made by a newer zenconn: their version is %d, this program knows %d", done, len(steps))
 	}
 	for i := int(done); i < len(steps); i++ {
-		if err := apply(ctx, conn, i+1, steps[i].Name()); err != nil {
+		if err := apply(ctx, conn, cluster, i+1, steps[i].Name()); err != nil {
 			return fmt.Errorf("migration %s: %w", steps[i].Name(), err)
 		}
 	}
 	return nil
 }
 
-func apply(ctx context.Context, conn driver.Conn, version int, name string) error {
+func apply(ctx context.Context, conn driver.Conn, cluster string, version int, name string) error {
 	text, err := migrations.ReadFile("migrations/" + name)
 	if err != nil {
 		return err
@@ -75,7 +75,7 @@ func apply(ctx context.Context, conn driver.Conn, version int, name string) erro
 		if strings.TrimSpace(statement) == "" {
 			continue
 		}
-		if err := conn.Exec(ctx, statement); err != nil {
+		if err := conn.Exec(ctx, clustered(statement, cluster)); err != nil {
 			return err
 		}
 	}

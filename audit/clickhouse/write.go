@@ -2,6 +2,7 @@ package clickhouse
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"net/netip"
 	"time"
@@ -11,29 +12,36 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/zenconn/server/audit"
+	"github.com/zenconn/server/core"
 )
 
 func (s *Store) insertAll(ctx context.Context, b *audit.Batch) error {
-	if err := s.insert(ctx, b, len(b.Messages), messagesInsert, messageColumns); err != nil {
+	if err := s.insert(ctx, b, len(b.Messages), "audit_messages", messageColumns); err != nil {
 		return err
 	}
-	if err := s.insert(ctx, b, len(b.Sessions), sessionsInsert, sessionColumns); err != nil {
+	if err := s.insert(ctx, b, len(b.Sessions), "audit_sessions", sessionColumns); err != nil {
 		return err
 	}
-	if err := s.insert(ctx, b, len(b.Decisions), decisionsInsert, decisionColumns); err != nil {
+	if err := s.insert(ctx, b, len(b.Decisions), "audit_decisions", decisionColumns); err != nil {
 		return err
 	}
-	if err := s.insert(ctx, b, len(b.Actions), actionsInsert, actionColumns); err != nil {
+	if err := s.insert(ctx, b, len(b.Actions), "audit_actions", actionColumns); err != nil {
 		return err
 	}
-	if err := s.insert(ctx, b, len(b.Deliveries), deliveriesInsert, deliveryColumns); err != nil {
+	if err := s.insert(ctx, b, len(b.Deliveries), "audit_deliveries", deliveryColumns); err != nil {
 		return err
 	}
-	return s.insert(ctx, b, len(b.Drops), dropsInsert, dropColumns)
+	if err := s.insert(ctx, b, len(b.Drops), "audit_drops", dropColumns); err != nil {
+		return err
+	}
+	if err := s.insert(ctx, b, len(b.Links), "audit_chain", linkColumns); err != nil {
+		return err
+	}
+	return s.insert(ctx, b, len(b.Erasures), "audit_erasures", erasureColumns)
 }
 
 // insert sends one table's rows as one block. Their token makes the server skip them when it has them; materialized views too.
-func (s *Store) insert(ctx context.Context, b *audit.Batch, rows int, statement string, columns func(*insert, *audit.Batch)) error {
+func (s *Store) insert(ctx context.Context, b *audit.Batch, rows int, table string, columns func(*insert, *audit.Batch)) error {
 	if rows == 0 {
 		return nil
 	}
@@ -45,7 +53,7 @@ func (s *Store) insert(ctx context.Context, b *audit.Batch, rows int, statement 
 		settings["insert_deduplication_token"] = b.Token
 		settings["deduplicate_blocks_in_dependent_materialized_views"] = 1
 	}
-	into, err := s.conn.PrepareBatch(clickhouse.Context(ctx, clickhouse.WithSettings(settings)), statement)
+	into, err := s.conn.PrepareBatch(clickhouse.Context(ctx, clickhouse.WithSettings(settings)), insertInto(table))
 	if err != nil {
 		return err
 	}
@@ -71,6 +79,7 @@ type insert struct {
 type scratch struct {
 	times  []time.Time
 	ids    []uuid.UUID
+	lists  [][]uuid.UUID
 	text   []string
 	bytes  [][]byte
 	addrs  []netip.Addr
@@ -95,9 +104,6 @@ func add[E, V any](in *insert, values *[]V, events []E, get func(E) V) {
 	*values = (*values)[:0]
 }
 
-const messagesInsert = `INSERT INTO audit_messages (at, id, node, namespace, channel, user, session, client_id, offset, size, deliveries,
-	verdict, content_type, payload, tags)`
-
 func messageColumns(in *insert, b *audit.Batch) {
 	rows := b.Messages
 	add(in, &in.times, rows, func(m *audit.Message) time.Time { return stamp(m.At) })
@@ -114,11 +120,10 @@ func messageColumns(in *insert, b *audit.Batch) {
 	add(in, &in.text, rows, func(m *audit.Message) string { return string(m.Verdict) })
 	add(in, &in.text, rows, func(m *audit.Message) string { return m.ContentType })
 	add(in, &in.bytes, rows, func(m *audit.Message) []byte { return m.Payload })
+	add(in, &in.text, rows, func(m *audit.Message) string { return m.PayloadHash })
 	add(in, &in.maps, rows, func(m *audit.Message) map[string]string { return m.Tags })
+	add(in, &in.lists, rows, func(m *audit.Message) []uuid.UUID { return uuids(m.Decisions) })
 }
-
-const sessionsInsert = `INSERT INTO audit_sessions (connected_at, disconnected_at, session, node, node_epoch, worker, user, transport,
-	protocol, remote_addr, user_agent, msgs_in, msgs_out, bytes_in, bytes_out, close_code, close_reason, version)`
 
 func sessionColumns(in *insert, b *audit.Batch) {
 	rows := b.Sessions
@@ -142,9 +147,6 @@ func sessionColumns(in *insert, b *audit.Batch) {
 	add(in, &in.bits8, rows, func(s *audit.Session) uint8 { return s.Version })
 }
 
-const decisionsInsert = `INSERT INTO audit_decisions (at, id, node, hook, plugin, plugin_hash, verdict, reason, user, session, channel,
-	message, remote_addr, latency_us)`
-
 func decisionColumns(in *insert, b *audit.Batch) {
 	rows := b.Decisions
 	add(in, &in.times, rows, func(d *audit.Decision) time.Time { return stamp(d.At) })
@@ -163,9 +165,6 @@ func decisionColumns(in *insert, b *audit.Batch) {
 	add(in, &in.bits32, rows, func(d *audit.Decision) uint32 { return microseconds(d.Latency) })
 }
 
-const actionsInsert = `INSERT INTO audit_actions (at, id, node, actor, actor_kind, action, target, ok, error, remote_addr, request,
-	latency_us)`
-
 func actionColumns(in *insert, b *audit.Batch) {
 	rows := b.Actions
 	add(in, &in.times, rows, func(a *audit.Action) time.Time { return stamp(a.At) })
@@ -182,8 +181,6 @@ func actionColumns(in *insert, b *audit.Batch) {
 	add(in, &in.bits32, rows, func(a *audit.Action) uint32 { return microseconds(a.Latency) })
 }
 
-const deliveriesInsert = `INSERT INTO audit_deliveries (at, message, node, namespace, channel, deliveries, drops)`
-
 func deliveryColumns(in *insert, b *audit.Batch) {
 	rows := b.Deliveries
 	add(in, &in.times, rows, func(d *audit.Delivery) time.Time { return stamp(d.At) })
@@ -195,8 +192,6 @@ func deliveryColumns(in *insert, b *audit.Batch) {
 	add(in, &in.bits64, rows, func(d *audit.Delivery) uint64 { return uint64(d.Drops) })
 }
 
-const dropsInsert = `INSERT INTO audit_drops (at, node, session, user, reason, messages)`
-
 func dropColumns(in *insert, b *audit.Batch) {
 	rows := b.Drops
 	add(in, &in.times, rows, func(d *audit.Drop) time.Time { return stamp(d.At) })
@@ -205,6 +200,37 @@ func dropColumns(in *insert, b *audit.Batch) {
 	add(in, &in.text, rows, func(d *audit.Drop) string { return d.User })
 	add(in, &in.text, rows, func(d *audit.Drop) string { return d.Reason })
 	add(in, &in.bits32, rows, func(d *audit.Drop) uint32 { return d.Messages })
+}
+
+func linkColumns(in *insert, b *audit.Batch) {
+	rows := b.Links
+	add(in, &in.times, rows, func(l *audit.Link) time.Time { return stamp(l.At) })
+	add(in, &in.text, rows, func(l *audit.Link) string { return l.Node })
+	add(in, &in.text, rows, func(l *audit.Link) string { return l.Life })
+	add(in, &in.bits64, rows, func(l *audit.Link) uint64 { return l.Number })
+	add(in, &in.times, rows, func(l *audit.Link) time.Time { return stamp(l.First) })
+	add(in, &in.times, rows, func(l *audit.Link) time.Time { return stamp(l.Last) })
+	add(in, &in.bits32, rows, func(l *audit.Link) uint32 { return l.Events })
+	add(in, &in.text, rows, func(l *audit.Link) string { return hex.EncodeToString(l.Previous[:]) })
+	add(in, &in.text, rows, func(l *audit.Link) string { return hex.EncodeToString(l.Digest[:]) })
+	add(in, &in.bytes, rows, func(l *audit.Link) []byte { return l.Entries })
+}
+
+func erasureColumns(in *insert, b *audit.Batch) {
+	rows := b.Erasures
+	add(in, &in.times, rows, func(e *audit.Erasure) time.Time { return stamp(e.At) })
+	add(in, &in.ids, rows, func(e *audit.Erasure) uuid.UUID { return uuid.UUID(e.ID) })
+	add(in, &in.text, rows, func(e *audit.Erasure) string { return e.Kind })
+	add(in, &in.ids, rows, func(e *audit.Erasure) uuid.UUID { return uuid.UUID(e.Event) })
+	add(in, &in.text, rows, func(e *audit.Erasure) string { return e.Content })
+}
+
+func uuids(ids []core.ID) []uuid.UUID {
+	list := make([]uuid.UUID, len(ids))
+	for i, id := range ids {
+		list[i] = uuid.UUID(id)
+	}
+	return list
 }
 
 // stamp gives the zero time the meaning it has in the table: the epoch.

@@ -86,6 +86,10 @@ func each[E any]() (events []*E) {
 			f.Set(reflect.ValueOf(netip.MustParseAddr("192.0.2.7")))
 		case []byte:
 			f.SetBytes([]byte("bytes"))
+		case []core.ID:
+			f.Set(reflect.ValueOf([]core.ID{core.NewID(), core.NewID()}))
+		case audit.Digest:
+			f.Set(reflect.ValueOf(audit.Digest{1, 2, 31: 3}))
 		case map[string]string:
 			f.Set(reflect.ValueOf(map[string]string{"name": "value", "more": ""}))
 		default:

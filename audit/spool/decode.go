@@ -75,6 +75,8 @@ func (d *decoded) record(kind byte, r *fieldReader) bool {
 		d.Deliveries = append(d.Deliveries, read(r, deliveryFields))
 	case kindDrop:
 		d.Drops = append(d.Drops, read(r, dropFields))
+	case kindLink:
+		d.Links = append(d.Links, read(r, linkFields))
 	default:
 		return false
 	}
@@ -147,6 +149,26 @@ func (r *fieldReader) bool(v *bool) {
 func (r *fieldReader) id(id *core.ID) {
 	from, to := r.take(uint64(len(id)))
 	copy(id[:], r.b[from:to])
+}
+
+func (r *fieldReader) digest(d *audit.Digest) {
+	from, to := r.take(uint64(len(d)))
+	copy(d[:], r.b[from:to])
+}
+
+func (r *fieldReader) more() bool { return r.pos < len(r.b) }
+
+func (r *fieldReader) ids(ids *[]core.ID) {
+	n := r.uvarint()
+	if n > uint64(len(r.b)-r.pos)/uint64(len(core.ID{})) {
+		r.bad = true
+		return
+	}
+	for range n {
+		var id core.ID
+		r.id(&id)
+		*ids = append(*ids, id)
+	}
 }
 
 func (r *fieldReader) text(s *string) {

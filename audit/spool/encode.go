@@ -8,6 +8,7 @@ import (
 	"github.com/klauspost/compress/s2"
 
 	"github.com/zenconn/server/audit"
+	"github.com/zenconn/server/audit/chain"
 	"github.com/zenconn/server/core"
 )
 
@@ -30,8 +31,11 @@ const maxRecord = 8 << 20
 const leftOut = "payload_left_out"
 
 // encoder cuts a batch into messages. Its memory is used again, but for the messages'.
+//
+// With a chain, every message ends with the link that vouches for its events.
 type encoder struct {
-	most  int // Bytes of a record; S2 can make it a little larger.
+	most  int          // Bytes of a record; S2 and a link can make it a little larger.
+	chain *chain.Chain // nil: none.
 	raw   fieldWriter
 	parts [][]byte
 }
@@ -39,64 +43,85 @@ type encoder struct {
 func (e *encoder) encode(b *audit.Batch) [][]byte {
 	e.raw.b, e.parts = e.raw.b[:0], nil
 	for _, m := range b.Messages {
-		if !encodeRecord(e, kindMessage, m, messageFields) {
+		if !encodeRecord(e, kindMessage, m, messageFields, (*chain.Chain).Message) {
 			small := *m
 			small.Payload, small.Tags = nil, map[string]string{leftOut: "too large"}
-			encodeRecord(e, kindMessage, &small, messageFields)
+			encodeRecord(e, kindMessage, &small, messageFields, (*chain.Chain).Message)
 		}
 	}
 	for _, s := range b.Sessions {
-		encodeRecord(e, kindSession, s, sessionFields)
+		encodeRecord(e, kindSession, s, sessionFields, (*chain.Chain).Session)
 	}
 	for _, d := range b.Decisions {
-		encodeRecord(e, kindDecision, d, decisionFields)
+		encodeRecord(e, kindDecision, d, decisionFields, (*chain.Chain).Decision)
 	}
 	for _, a := range b.Actions {
-		if !encodeRecord(e, kindAction, a, actionFields) {
+		if !encodeRecord(e, kindAction, a, actionFields, (*chain.Chain).Action) {
 			small := *a
 			small.Request = leftOut
-			encodeRecord(e, kindAction, &small, actionFields)
+			encodeRecord(e, kindAction, &small, actionFields, (*chain.Chain).Action)
 		}
 	}
 	for _, d := range b.Deliveries {
-		encodeRecord(e, kindDelivery, d, deliveryFields)
+		encodeRecord(e, kindDelivery, d, deliveryFields, nil)
 	}
 	for _, d := range b.Drops {
-		encodeRecord(e, kindDrop, d, dropFields)
+		encodeRecord(e, kindDrop, d, dropFields, (*chain.Chain).Drop)
 	}
 	e.flush()
 	return e.parts
 }
 
 // encodeRecord appends an event. It reports false, and appends nothing, when the record is too large.
-func encodeRecord[E any](e *encoder, kind byte, event *E, fieldsOf func(fields, *E)) bool {
+func encodeRecord[E any](e *encoder, kind byte, event *E, fieldsOf func(fields, *E), vouch func(*chain.Chain, *E)) bool {
 	w := &e.raw
 	start := len(w.b)
-	w.b = append(w.b, kind, 0, 0, 0, 0)
-	fieldsOf(w, event)
-	size := len(w.b) - start
-	if size > e.most {
+	appendRecord(w, kind, event, fieldsOf)
+	if len(w.b)-start > e.most {
 		w.b = w.b[:start]
 		return false
 	}
-	binary.LittleEndian.PutUint32(w.b[start+1:], uint32(size-recordHead))
-	if len(w.b) >= min(partSize, e.most) {
-		if start > 0 && len(w.b) > e.most { // The message would be too large with it.
-			last := append([]byte(nil), w.b[start:]...)
-			w.b = w.b[:start]
-			e.flush()
-			w.b = append(w.b, last...)
-		}
+	if start > 0 && e.size() > e.most { // The message would be too large with it.
+		last := append([]byte(nil), w.b[start:]...)
+		w.b = w.b[:start]
+		e.flush()
+		w.b = append(w.b, last...)
+	}
+	if e.chain != nil && vouch != nil {
+		vouch(e.chain, event)
+	}
+	if e.size() >= min(partSize, e.most) {
 		e.flush()
 	}
 	return true
 }
 
-func (e *encoder) flush() {
-	if len(e.raw.b) > 0 {
-		e.parts = append(e.parts, pack(e.raw.b))
-		e.raw.b = e.raw.b[:0]
+// size is that of the message as it would be now, before it is compressed.
+func (e *encoder) size() int {
+	if e.chain == nil {
+		return len(e.raw.b)
 	}
+	return len(e.raw.b) + e.chain.Room()
+}
+
+func (e *encoder) flush() {
+	if len(e.raw.b) == 0 {
+		return
+	}
+	if e.chain != nil {
+		if l := e.chain.Link(time.Now()); l != nil {
+			appendRecord(&e.raw, kindLink, l, linkFields)
+		}
+	}
+	e.parts = append(e.parts, pack(e.raw.b))
+	e.raw.b = e.raw.b[:0]
+}
+
+func appendRecord[E any](w *fieldWriter, kind byte, event *E, fieldsOf func(fields, *E)) {
+	start := len(w.b)
+	w.b = append(w.b, kind, 0, 0, 0, 0)
+	fieldsOf(w, event)
+	binary.LittleEndian.PutUint32(w.b[start+1:], uint32(len(w.b)-start-recordHead))
 }
 
 // pack makes a message of records.
@@ -112,6 +137,8 @@ type fieldWriter struct{ b []byte }
 func (w *fieldWriter) time(t *time.Time)         { w.b = binary.AppendVarint(w.b, t.UnixMicro()) }
 func (w *fieldWriter) duration(d *time.Duration) { w.b = binary.AppendVarint(w.b, int64(*d)) }
 func (w *fieldWriter) id(id *core.ID)            { w.b = append(w.b, id[:]...) }
+func (w *fieldWriter) digest(d *audit.Digest)    { w.b = append(w.b, d[:]...) }
+func (w *fieldWriter) more() bool                { return true }
 func (w *fieldWriter) uint8(n *uint8)            { w.b = append(w.b, *n) }
 func (w *fieldWriter) uint16(n *uint16)          { w.b = binary.AppendUvarint(w.b, uint64(*n)) }
 func (w *fieldWriter) uint32(n *uint32)          { w.b = binary.AppendUvarint(w.b, uint64(*n)) }
@@ -147,5 +174,12 @@ func (w *fieldWriter) tags(tags *map[string]string) {
 	for name, value := range *tags {
 		w.text(&name)
 		w.text(&value)
+	}
+}
+
+func (w *fieldWriter) ids(ids *[]core.ID) {
+	w.b = binary.AppendUvarint(w.b, uint64(len(*ids)))
+	for i := range *ids {
+		w.id(&(*ids)[i])
 	}
 }

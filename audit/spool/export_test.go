@@ -24,7 +24,7 @@ func Encode(b *audit.Batch, most int) [][]byte {
 func Records(b *audit.Batch) []byte {
 	e := encoder{most: maxRecord}
 	for _, m := range b.Messages {
-		encodeRecord(&e, kindMessage, m, messageFields)
+		encodeRecord(&e, kindMessage, m, messageFields, nil)
 	}
 	return e.raw.b
 }

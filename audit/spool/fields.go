@@ -16,13 +16,17 @@ const (
 	kindAction   = 4
 	kindDelivery = 5
 	kindDrop     = 6
+	kindLink     = 7
 )
 
 // fields goes through the fields of a record in their order, and reads or writes each.
 type fields interface {
+	more() bool // Whether fields follow: what older programs wrote ends earlier.
+	digest(*audit.Digest)
 	time(*time.Time) // To the microsecond; the zero time stays zero.
 	duration(*time.Duration)
 	id(*core.ID)
+	ids(*[]core.ID)
 	addr(*netip.Addr)
 	text(*string)
 	bytes(*[]byte) // Empty and nil are the same.
@@ -52,6 +56,10 @@ func messageFields(f fields, m *audit.Message) {
 	f.text(&m.ContentType)
 	f.bytes(&m.Payload)
 	f.tags(&m.Tags)
+	if f.more() {
+		f.text(&m.PayloadHash)
+		f.ids(&m.Decisions)
+	}
 }
 
 func sessionFields(f fields, s *audit.Session) {
@@ -124,4 +132,17 @@ func dropFields(f fields, d *audit.Drop) {
 	f.text(&d.User)
 	f.text(&d.Reason)
 	f.uint32(&d.Messages)
+}
+
+func linkFields(f fields, l *audit.Link) {
+	f.time(&l.At)
+	f.text(&l.Node)
+	f.text(&l.Life)
+	f.uint64(&l.Number)
+	f.time(&l.First)
+	f.time(&l.Last)
+	f.uint32(&l.Events)
+	f.digest(&l.Previous)
+	f.digest(&l.Digest)
+	f.bytes(&l.Entries)
 }

@@ -80,7 +80,7 @@ func alone(t testing.TB, dir string) *bus.Bus {
 
 func openWriter(t testing.TB, b *bus.Bus) *spool.Writer {
 	t.Helper()
-	w := spool.NewWriter(b)
+	w := spool.NewWriter(b, slog.New(slog.DiscardHandler))
 	if err := w.Open(); err != nil {
 		t.Fatal(err)
 	}

@@ -63,11 +63,13 @@ func merge(into, from *audit.Batch) {
 	into.Actions = append(into.Actions, from.Actions...)
 	into.Deliveries = append(into.Deliveries, from.Deliveries...)
 	into.Drops = append(into.Drops, from.Drops...)
+	into.Links = append(into.Links, from.Links...)
 }
 
 // writeTables writes every kind of events by itself, so that it is known of each whether the store has taken it.
 func (d *Drain) writeTables(ctx context.Context, token string, b *audit.Batch) error {
 	return errors.Join(
+		writeTable(ctx, d, token+"/chain", b.Links, kindLink, linkFields, func(b *audit.Batch, of []*audit.Link) { b.Links = of }), // First: see audit/chain.
 		writeTable(ctx, d, token+"/messages", b.Messages, kindMessage, messageFields, func(b *audit.Batch, of []*audit.Message) { b.Messages = of }),
 		writeTable(ctx, d, token+"/sessions", b.Sessions, kindSession, sessionFields, func(b *audit.Batch, of []*audit.Session) { b.Sessions = of }),
 		writeTable(ctx, d, token+"/decisions", b.Decisions, kindDecision, decisionFields, func(b *audit.Batch, of []*audit.Decision) { b.Decisions = of }),
@@ -111,7 +113,7 @@ func writeTable[E any](ctx context.Context, d *Drain, token string, events []*E,
 	}
 	e := encoder{most: maxRecord}
 	for _, event := range refused {
-		encodeRecord(&e, kind, event, fieldsOf)
+		encodeRecord(&e, kind, event, fieldsOf, nil)
 	}
 	e.flush()
 	for i, part := range e.parts {

@@ -202,7 +202,7 @@ func database(t testing.TB) *url.URL {
 
 func openClickHouse(t testing.TB, dsn *url.URL) *clickhouse.Store {
 	t.Helper()
-	s, err := clickhouse.Open(dsn.String(), 5*time.Second)
+	s, err := clickhouse.Open(clickhouse.Options{DSN: dsn.String(), Timeout: 5 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

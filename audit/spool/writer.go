@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -11,6 +13,7 @@ import (
 	natsjs "github.com/nats-io/nats.go/jetstream"
 
 	"github.com/zenconn/server/audit"
+	"github.com/zenconn/server/audit/chain"
 	"github.com/zenconn/server/core/bus"
 )
 
@@ -31,16 +34,24 @@ type Writer struct {
 
 	// Owned by Write.
 	encoder encoder
-	token   string   // Of the batch that was written last.
-	left    [][]byte // Its messages that are not acknowledged.
-	next    uint32   // Number of the first of them.
+	token   string    // Of the batch that was written last.
+	left    [][]byte  // Its messages that are not acknowledged.
+	next    uint32    // Number of the first of them.
+	told    time.Time // When the log heard of the head of the chain.
 
+	log     *slog.Logger
 	mu      sync.Mutex // Guards failure.
 	failure error      // Of the last Write; nil: it succeeded.
 }
 
-// NewWriter returns a writer for an open bus.
-func NewWriter(b *bus.Bus) *Writer { return &Writer{bus: b, names: namesOn(b)} }
+// NewWriter returns a writer for an open bus. It tells the log, now and then, the head of its chain: with a log that is kept elsewhere nobody
+// can write the record anew.
+func NewWriter(b *bus.Bus, log *slog.Logger) *Writer {
+	return &Writer{bus: b, names: namesOn(b), log: log}
+}
+
+// headInterval is how often the log hears of the head.
+const headInterval = time.Hour
 
 // Open connects, or begins to. The connection ends with the bus.
 func (w *Writer) Open() (err error) {
@@ -70,6 +81,10 @@ func (w *Writer) write(ctx context.Context, b *audit.Batch) error {
 	}
 	if b.Token != w.token {
 		w.encoder.most = min(int(w.conn.MaxPayload())-headerRoom, maxRecord)
+		if w.encoder.chain == nil || w.encoder.chain.Life() != life {
+			node, _, _ := strings.Cut(life, "/")
+			w.encoder.chain = chain.New(node, life)
+		}
 		w.left, w.next, w.token = w.encoder.encode(b), 0, b.Token
 	}
 	for len(w.left) > 0 {
@@ -77,6 +92,10 @@ func (w *Writer) write(ctx context.Context, b *audit.Batch) error {
 			return err
 		}
 		w.left, w.next = w.left[1:], w.next+1
+	}
+	if head := w.encoder.chain.Head(); head.Number > 0 && time.Since(w.told) >= headInterval {
+		w.told = time.Now()
+		w.log.Info("the head of this process's audit chain; zenconn audit verify --head compares the store with it", "head", head.String())
 	}
 	return nil
 }

@@ -56,9 +56,9 @@ func typed(value any, declared string) any {
 			return v != 0
 		}
 	case string:
-		var object map[string]any
-		if declared == "JSON TEXT" && json.Unmarshal([]byte(v), &object) == nil {
-			return object
+		var content any
+		if declared == "JSON TEXT" && json.Unmarshal([]byte(v), &content) == nil {
+			return content
 		}
 	}
 	return value

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/zenconn/server/audit"
+	"github.com/zenconn/server/core"
 )
 
 // sessionReplaces lets a session's later version replace the earlier one, in whatever order they come.
@@ -32,7 +34,7 @@ const deliveriesAdd = ` ON CONFLICT (message, node) DO UPDATE SET deliveries = d
 const batchesKnown = 10_000
 
 // statements insert one row each: within a transaction, several rows per statement were a quarter slower.
-type statements struct{ messages, sessions, decisions, actions, deliveries, drops, token, forget *sql.Stmt }
+type statements struct{ messages, sessions, decisions, actions, deliveries, drops, links, erasures, token, forget *sql.Stmt }
 
 func prepareStatements(db *sql.DB) (s statements, err error) {
 	prepare := func(into **sql.Stmt, text string) {
@@ -41,7 +43,7 @@ func prepareStatements(db *sql.DB) (s statements, err error) {
 		}
 	}
 	prepare(&s.messages, insert("audit_messages", "at", "id", "node", "namespace", "channel", "user", "session", "client_id", `"offset"`,
-		"size", "deliveries", "verdict", "content_type", "payload", "tags"))
+		"size", "deliveries", "verdict", "content_type", "payload", "payload_hash", "tags", "decisions"))
 	prepare(&s.sessions, insert("audit_sessions", "connected_at", "disconnected_at", "session", "node", "node_epoch", "worker", "user",
 		"transport", "protocol", "remote_addr", "user_agent", "msgs_in", "msgs_out", "bytes_in", "bytes_out", "close_code", "close_reason",
 		"version")+sessionReplaces)
@@ -51,6 +53,8 @@ func prepareStatements(db *sql.DB) (s statements, err error) {
 		"remote_addr", "request", "latency_us"))
 	prepare(&s.deliveries, insert("audit_deliveries", "at", "message", "node", "namespace", "channel", "deliveries", "drops")+deliveriesAdd)
 	prepare(&s.drops, insert("audit_drops", "at", "node", "session", "user", "reason", "messages"))
+	prepare(&s.links, insert("audit_chain", "at", "node", "life", "number", "first_at", "last_at", "events", "previous", "digest", "entries"))
+	prepare(&s.erasures, insert("audit_erasures", "at", "id", "kind", "event", "content"))
 	prepare(&s.token, insert("zenconn_batches", "token")+" ON CONFLICT DO NOTHING")
 	prepare(&s.forget, "DELETE FROM zenconn_batches WHERE number <= (SELECT max(number) FROM zenconn_batches) - ?")
 	return s, err
@@ -88,6 +92,8 @@ func (s *Store) write(ctx context.Context, b *audit.Batch) error {
 	each(&w, tx.Stmt(s.statements.actions), b.Actions, appendAction)
 	each(&w, tx.Stmt(s.statements.deliveries), b.Deliveries, appendDelivery)
 	each(&w, tx.Stmt(s.statements.drops), b.Drops, appendDrop)
+	each(&w, tx.Stmt(s.statements.links), b.Links, appendLink)
+	each(&w, tx.Stmt(s.statements.erasures), b.Erasures, appendErasure)
 	if w.err != nil {
 		return w.err
 	}
@@ -134,7 +140,8 @@ func each[E any](w *writer, statement *sql.Stmt, events []E, appendRow func([]an
 
 func appendMessage(row []any, m *audit.Message) []any {
 	return append(row, stamp(m.At), m.ID.String(), m.Node, m.Namespace, m.Channel, m.User, m.Session.String(), m.ClientID,
-		integer(m.Offset), int64(m.Size), int64(m.Deliveries), string(m.Verdict), m.ContentType, payload(m.Payload), tags(m.Tags))
+		integer(m.Offset), int64(m.Size), int64(m.Deliveries), string(m.Verdict), m.ContentType, payload(m.Payload), m.PayloadHash, tags(m.Tags),
+		list(m.Decisions))
 }
 
 func appendSession(row []any, s *audit.Session) []any {
@@ -159,6 +166,29 @@ func appendDelivery(row []any, d *audit.Delivery) []any {
 
 func appendDrop(row []any, d *audit.Drop) []any {
 	return append(row, stamp(d.At), d.Node, d.Session.String(), d.User, d.Reason, int64(d.Messages))
+}
+
+func appendLink(row []any, l *audit.Link) []any {
+	return append(row, stamp(l.At), l.Node, l.Life, integer(l.Number), stamp(l.First), stamp(l.Last), int64(l.Events),
+		hex.EncodeToString(l.Previous[:]), hex.EncodeToString(l.Digest[:]), l.Entries)
+}
+
+func appendErasure(row []any, e *audit.Erasure) []any {
+	return append(row, stamp(e.At), e.ID.String(), e.Kind, e.Event.String(), e.Content)
+}
+
+func list(ids []core.ID) string {
+	if len(ids) == 0 {
+		return "[]"
+	}
+	text := []byte{'['}
+	for i, id := range ids {
+		if i > 0 {
+			text = append(text, ',')
+		}
+		text = append(append(append(text, '"'), id.String()...), '"')
+	}
+	return string(append(text, ']'))
 }
 
 func stamp(t time.Time) string {

@@ -3,6 +3,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -22,7 +23,7 @@ func Open(c config.Audit, dataDir string) (audit.Sink, error) {
 	case "none":
 		return nil, nil
 	case "clickhouse":
-		s, err := clickhouse.Open(c.ClickHouse.DSN, c.ClickHouse.Timeout)
+		s, err := clickhouse.Open(clickHouse(c))
 		if err != nil {
 			return nil, err // And no nil *Store in an interface.
 		}
@@ -39,6 +40,8 @@ func Open(c config.Audit, dataDir string) (audit.Sink, error) {
 // Reader answers questions and changes nothing.
 type Reader interface {
 	Query(ctx context.Context, sql string) (audit.Rows, error)
+	// Ask runs a statement in which @name stands for the parameter of that name.
+	Ask(ctx context.Context, statement string, params ...sql.NamedArg) (audit.Rows, error)
 	io.Closer
 }
 
@@ -48,7 +51,7 @@ func OpenReader(c config.Audit, dataDir string) (Reader, error) {
 	case "none":
 		return nil, errors.New("nothing is recorded: audit.store is none")
 	case "clickhouse":
-		r, err := clickhouse.OpenReader(c.ClickHouse.DSN)
+		r, err := clickhouse.OpenReader(clickHouse(c))
 		if err != nil {
 			return nil, err
 		}
@@ -75,6 +78,18 @@ func Describe(c config.Audit, dataDir string) string {
 	}
 	return "SQLite in " + path(c, dataDir)
 }
+
+func clickHouse(c config.Audit) clickhouse.Options {
+	tls, keep := c.ClickHouse.TLS, c.Keep
+	return clickhouse.Options{
+		DSN: c.ClickHouse.DSN, Timeout: c.ClickHouse.Timeout, Cluster: c.ClickHouse.Cluster,
+		Keep: clickhouse.Keep{Messages: keep.Messages, Decisions: keep.Decisions, Sessions: keep.Sessions, Actions: keep.Actions, Counts: keep.Counts},
+		TLS:  clickhouse.TLS{CA: tls.CA, Cert: tls.Cert, Key: tls.Key, ServerName: tls.ServerName},
+	}
+}
+
+// Embedded reports whether the store is a file of this machine's, which nobody but the server looks after.
+func Embedded(c config.Audit) bool { return kind(c) == "sqlite" }
 
 func kind(c config.Audit) string {
 	switch {

@@ -18,6 +18,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/zenconn/server/audit"
+	"github.com/zenconn/server/audit/erase"
 	"github.com/zenconn/server/audit/spool"
 	"github.com/zenconn/server/audit/store"
 	"github.com/zenconn/server/core"
@@ -92,6 +93,7 @@ func (a *Agent) replaced() bool {
 type parts struct {
 	bus       *bus.Bus
 	drain     *spool.Drain // nil: recording is off.
+	retention *retention   // nil: the store looks after itself.
 	bundles   []plugins.Bundle
 	node      *node.Node
 	registry  *registry.Registry
@@ -162,6 +164,9 @@ func (a *Agent) serve(ctx context.Context, p *parts) error {
 	defer stopDraining()
 	if p.drain != nil {
 		draining.Go(func() { p.drain.Run(drained) })
+	}
+	if p.retention != nil {
+		keeping.Go(func() { p.retention.run(ctx) })
 	}
 
 	var services []func(context.Context) error
@@ -255,7 +260,10 @@ func (a *Agent) openAudit(p *parts) (audit.Writer, error) {
 	if err := p.drain.Open(); err != nil {
 		return nil, err
 	}
-	writer := spool.NewWriter(p.bus)
+	if limits, ours := Retention(c.Audit); ours {
+		p.retention = &retention{sink, limits, erase.By{Node: a.name, Actor: "zenconn " + a.Version}, a.log}
+	}
+	writer := spool.NewWriter(p.bus, a.log)
 	return writer, writer.Open()
 }
 

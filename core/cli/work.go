@@ -34,7 +34,7 @@ func work(ctx context.Context, env *environment, joined *join.Joined, b *bus.Bus
 
 	var sink audit.Writer
 	if c.Audit.Store != "none" {
-		writer := spool.NewWriter(b)
+		writer := spool.NewWriter(b, log)
 		if err := writer.Open(); err != nil {
 			return err
 		}
@@ -50,10 +50,11 @@ func work(ctx context.Context, env *environment, joined *join.Joined, b *bus.Bus
 	n.Stand(node.Standing{Agent: joined.Agent})
 	watch := func(ctx context.Context) error {
 		stand := func(s join.State) { n.Stand(node.Standing{Agent: s.Agent, Outdated: s.Outdated}) }
-		return joined.Watch(ctx, stand, func(bundles []plugins.Bundle) error {
+		joined.Watch(ctx, stand, func(bundles []plugins.Bundle) error {
 			_, err := n.Reload(bundles)
 			return err
 		})
+		return nil
 	}
 
 	// The bus, and the answers to supervisors, go on until all else has ended.

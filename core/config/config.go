@@ -212,19 +212,40 @@ type Audit struct {
 	QueueSize     Size          `koanf:"queue_size" doc:"Bytes of payload that may wait in a process's memory."`
 	BatchEvents   int           `koanf:"batch_events" doc:"Events that are written at once."`
 	FlushInterval time.Duration `koanf:"flush_interval" doc:"Longest time an event waits for its batch."`
+	Keep          AuditKeep     `koanf:"keep"`
 	SQLite        SQLite        `koanf:"sqlite" only:"agent"`
 	ClickHouse    ClickHouse    `koanf:"clickhouse"`
 }
 
+// AuditKeep says how long the audit is kept.
+type AuditKeep struct {
+	Messages  time.Duration `koanf:"messages" doc:"How long messages, their deliveries and drops are kept; 0: for ever. ClickHouse deletes by itself, a day at a time."`
+	Decisions time.Duration `koanf:"decisions" doc:"How long decisions are kept; 0: for ever."`
+	Sessions  time.Duration `koanf:"sessions" doc:"How long sessions are kept; 0: for ever."`
+	Actions   time.Duration `koanf:"actions" doc:"How long actions are kept; 0: for ever."`
+	Counts    time.Duration `koanf:"counts" doc:"How long ClickHouse keeps the counts by the minute; 0: for ever."`
+}
+
 // SQLite is the embedded audit store.
 type SQLite struct {
-	Path string `koanf:"path" doc:"Database file; empty: audit.db in the data directory."`
+	Path          string `koanf:"path" doc:"Database file; empty: audit.db in the data directory."`
+	RetentionRows int    `koanf:"retention_rows" doc:"Rows kept of each table, the newest ones; 0: any number. What is older than audit.keep goes anyway."`
 }
 
 // ClickHouse is the audit store for production.
 type ClickHouse struct {
-	DSN     string        `koanf:"dsn" only:"agent" secret:"password" doc:"clickhouse://user:password@host:9000/database; native protocol."`
+	DSN     string        `koanf:"dsn" only:"agent" secret:"password" doc:"clickhouse://user:password@host:9000/database; native protocol. Several hosts with commas between them are replicas: the first that answers is used."`
 	Timeout time.Duration `koanf:"timeout" doc:"Longest time for one insert."`
+	Cluster string        `koanf:"cluster" only:"agent" doc:"Name of a ClickHouse cluster, of one shard, on which the tables are made and replicated; empty: on the server of the DSN only. It cannot be changed once there are tables."`
+	TLS     ClickHouseTLS `koanf:"tls" only:"agent"`
+}
+
+// ClickHouseTLS is the encryption of the way to ClickHouse. With secure=true in the DSN the authorities of the system are trusted.
+type ClickHouseTLS struct {
+	CA         string `koanf:"ca" doc:"PEM file with the authorities that may have signed the server's certificate. Any of these keys turns TLS on."`
+	Cert       string `koanf:"cert" doc:"PEM file with our certificate, where the server asks for one."`
+	Key        string `koanf:"key" doc:"PEM file with its key."`
+	ServerName string `koanf:"server_name" doc:"Name that the server's certificate must be for, when it is not the one in the DSN."`
 }
 
 // Log is the application log.

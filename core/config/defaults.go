@@ -46,6 +46,10 @@ func Default() Config {
 			// Short enough that a person sees what just happened.
 			FlushInterval: 250 * time.Millisecond,
 			ClickHouse:    ClickHouse{Timeout: 30 * time.Second},
+			Keep: AuditKeep{
+				Messages: 90 * 24 * time.Hour, Decisions: 90 * 24 * time.Hour, Sessions: 400 * 24 * time.Hour, Actions: 3 * 365 * 24 * time.Hour,
+				Counts: 400 * 24 * time.Hour,
+			},
 		},
 		Log:       Log{Level: "info", Format: "text"},
 		AccessLog: AccessLog{Format: "off"},

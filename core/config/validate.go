@@ -250,15 +250,31 @@ func (v *validator) audit(a *Audit) {
 	}
 	v.require(a.Store != "clickhouse" || a.ClickHouse.DSN != "", "the store clickhouse needs audit.clickhouse.dsn", "audit.store", "audit.clickhouse.dsn")
 	v.require(a.ClickHouse.DSN == "" || validDSN(a.ClickHouse.DSN), "want clickhouse://user:password@host:9000/database", "audit.clickhouse.dsn")
+	tls := a.ClickHouse.TLS
+	v.require((tls.Cert == "") == (tls.Key == ""), "a certificate needs its key, and a key its certificate", "audit.clickhouse.tls.cert", "audit.clickhouse.tls.key")
+	v.require(validCluster(a.ClickHouse.Cluster), "want letters, digits, dots, - and _, or a macro such as {cluster}", "audit.clickhouse.cluster")
+	for key, keep := range map[string]time.Duration{
+		"messages": a.Keep.Messages, "decisions": a.Keep.Decisions, "sessions": a.Keep.Sessions, "actions": a.Keep.Actions, "counts": a.Keep.Counts,
+	} {
+		v.require(keep == 0 || keep >= time.Hour, "want 1h or more, or 0 for ever", "audit.keep."+key)
+	}
 	v.oneOf("audit.mode", a.Mode, "fast", "durable")
 	v.oneOf("audit.on_full", a.OnFull, "drop", "block")
 	v.require(a.SpoolSize >= 0, "want 0 or more", "audit.spool_size")
 	v.positive("audit.clickhouse.timeout", a.ClickHouse.Timeout)
 	v.positive("audit.flush_interval", a.FlushInterval)
+	v.atLeast("audit.sqlite.retention_rows", a.SQLite.RetentionRows, 0)
 	v.atLeast("audit.queue", a.Queue, 1)
 	v.require(a.QueueSize > 0, "want more than 0", "audit.queue_size")
 	v.require(a.BatchEvents >= 1 && a.BatchEvents <= a.Queue, fmt.Sprintf("audit.batch_events (%d) must be at least 1 and at most audit.queue (%d)",
 		a.BatchEvents, a.Queue), "audit.batch_events", "audit.queue")
+}
+
+// validCluster keeps what is no name out of the statements that it becomes a part of.
+func validCluster(name string) bool {
+	return !strings.ContainsFunc(name, func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && !strings.ContainsRune("._-{}", r)
+	})
 }
 
 func validDSN(dsn string) bool {

@@ -55,7 +55,7 @@ func openClickHouse(t *testing.T) audit.Sink {
 		conn.Close() //nolint:errcheck // It says nothing.
 	})
 	dsn.Path = "/" + name
-	s, err := clickhouse.Open(dsn.String(), 30*time.Second)
+	s, err := clickhouse.Open(clickhouse.Options{DSN: dsn.String()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,9 +8,9 @@ package imports
 var layers = [][]string{
 	{"core", "public", "configs"},
 	{"core/protocol", "core/config", "core/metrics", "hooks", "audit"},
-	{"core/channel", "core/auth", "core/outbound", "core/supervise", "hooks/...", "audit/sqlite", "audit/clickhouse", "audit/audittest"},
-	{"core/history", "core/presence", "core/bus", "plugins", "plugins/...", "audit/store"},
-	{"core/history/...", "core/join", "core/kv", "audit/spool"},
+	{"core/channel", "core/auth", "core/outbound", "core/supervise", "hooks/...", "audit/sqlite", "audit/clickhouse", "audit/stored", "audit/audittest", "audit/ask"},
+	{"core/history", "core/presence", "core/bus", "plugins", "plugins/...", "audit/store", "audit/chain"},
+	{"core/history/...", "core/join", "core/kv", "audit/spool", "audit/erase"},
 	{"core/hub"},
 	{"core/relay"},
 	{"core/session"},
@@ -86,7 +86,7 @@ var never = []struct {
 		why:  "the hub knows members; that they are sessions must not matter to it",
 	},
 	{
-		who:  []string{"audit/sqlite", "audit/clickhouse", "audit/audittest"},
+		who:  []string{"audit/sqlite", "audit/clickhouse", "audit/stored", "audit/audittest"},
 		what: []string{"core/...", "hooks", "hooks/...", "audit/store"},
 		why:  "a sink stores events and knows audit and core only",
 	},
