@@ -168,6 +168,9 @@ func (o Options) ask(ctx context.Context, subject string, again bool) (answer, e
 		return answer{}, err
 	}
 	reply, err := o.Bus.Request(ctx, subject, body)
+	if errors.Is(err, bus.ErrIncompatible) {
+		return answer{}, RefusedError(fmt.Sprintf("run the same version of zenconn as the agent, not %s: %.1000s", o.Version, err))
+	}
 	if err != nil {
 		return answer{}, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/zenconn/server/core/bus"
@@ -41,7 +42,7 @@ type watcher struct {
 // change of the worker's state. When nothing but the plugins is new it calls change with them; plugins that it refuses stay refused until
 // the agent says to look again. An agent that does not answer changes nothing: it is found when it is back under its name, or, by a worker
 // from elsewhere, another one is.
-func (j *Joined) Watch(ctx context.Context, report func(State), change func([]plugins.Bundle) error) error {
+func (j *Joined) Watch(ctx context.Context, report func(State), change func([]plugins.Bundle) error) {
 	w := &watcher{
 		joined: j, state: State{Agent: j.Agent, AgentName: j.AgentName, AgentVersion: j.AgentVersion}, report: report, change: change, revision: j.Revision,
 	}
@@ -54,13 +55,9 @@ func (j *Joined) Watch(ctx context.Context, report func(State), change func([]pl
 	})
 	defer stop()
 	told := make(chan chan error)
-	unhandle, err := j.options.Bus.Handle(fmt.Sprintf(lookWorker, j.UID), func(asker context.Context, _ []byte) ([]byte, error) {
-		return nil, beTold(ctx, asker, told)
-	})
-	if err != nil {
-		return err
-	}
-	defer unhandle()
+	var listening sync.WaitGroup
+	defer listening.Wait()
+	listening.Go(func() { j.listen(ctx, told) })
 
 	timer := time.NewTimer(lookSoon)
 	defer timer.Stop()
@@ -68,7 +65,7 @@ func (j *Joined) Watch(ctx context.Context, report func(State), change func([]pl
 		var asker chan error // nil: nobody waits.
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-back:
 		case <-timer.C:
 		case asker = <-told:
@@ -82,6 +79,25 @@ func (j *Joined) Watch(ctx context.Context, report func(State), change func([]pl
 		timer.Reset(next)
 		if asker != nil {
 			asker <- w.outcome(err)
+		}
+	}
+}
+
+// listen takes what the agent says until ctx ends. The bus may be away just now, for as long as it likes.
+func (j *Joined) listen(ctx context.Context, told chan<- chan error) {
+	for {
+		stop, err := j.options.Bus.Handle(fmt.Sprintf(lookWorker, j.UID), func(asker context.Context, _ []byte) ([]byte, error) {
+			return nil, beTold(ctx, asker, told)
+		})
+		wait := time.After(lookSoon)
+		if err == nil {
+			defer stop()
+			wait = nil
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-wait:
 		}
 	}
 }

@@ -28,16 +28,13 @@ func watch(t *testing.T, j *join.Joined) *watched {
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		err := j.Watch(ctx, func(s join.State) { w.states <- s }, func(bundles []plugins.Bundle) error {
+		j.Watch(ctx, func(s join.State) { w.states <- s }, func(bundles []plugins.Bundle) error {
 			w.plugins <- bundles
 			if why := w.refuse.Load(); why != nil {
 				return errors.New(*why)
 			}
 			return nil
 		})
-		if err != nil {
-			t.Error(err)
-		}
 	})
 	t.Cleanup(func() { cancel(); wg.Wait() })
 	return w
