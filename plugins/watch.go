@@ -62,14 +62,15 @@ func look(c config.Plugins) string {
 			}
 		}
 	}
-	seen := "files:\n"
+	var seen strings.Builder
+	seen.WriteString("files:\n") // Without any there is something to have seen, too.
 	for _, path := range slices.DeleteFunc(paths, func(path string) bool { return path == "" }) {
 		info, err := os.Stat(path)
 		if err != nil {
-			seen += fmt.Sprintf("%q missing\n", path)
+			fmt.Fprintf(&seen, "%q missing\n", path)
 			continue
 		}
-		seen += fmt.Sprintf("%q %d %d %s\n", path, info.Size(), info.ModTime().UnixNano(), info.Mode())
+		fmt.Fprintf(&seen, "%q %d %d %s\n", path, info.Size(), info.ModTime().UnixNano(), info.Mode())
 	}
-	return seen
+	return seen.String()
 }

@@ -89,15 +89,15 @@ func (j *Joined) listen(ctx context.Context, told chan<- chan error) {
 		stop, err := j.options.Bus.Handle(fmt.Sprintf(lookWorker, j.UID), func(asker context.Context, _ []byte) ([]byte, error) {
 			return nil, beTold(ctx, asker, told)
 		})
-		wait := time.After(lookSoon)
 		if err == nil {
-			defer stop()
-			wait = nil
+			<-ctx.Done()
+			stop()
+			return
 		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-wait:
+		case <-time.After(lookSoon):
 		}
 	}
 }
@@ -165,11 +165,11 @@ func (w *watcher) look(ctx context.Context) error {
 		w.joined.options.Log.Warn("the agent's plugins cannot be fetched; trying again", "error", err)
 		return err
 	}
-	if err := w.change(bundles); err != nil {
-		w.refused, w.why = a.Description, err
-		return nil
+	if w.why = w.change(bundles); w.why != nil {
+		w.refused = a.Description
+	} else {
+		w.revision, w.refused = a.Description, ""
 	}
-	w.revision, w.refused = a.Description, ""
 	return nil
 }
 
