@@ -16,7 +16,7 @@ import (
 const Version = 1
 
 const (
-	headerVersion  = "Zc-Version"
+	headerVersion  = "Zc-Version" // In an answer only when it is that of the request which does not fit.
 	headerTimeout  = "Zc-Timeout" // Milliseconds the asker waits.
 	headerError    = "Zc-Error"
 	requestTimeout = 5 * time.Second // For askers without a deadline.
@@ -25,6 +25,9 @@ const (
 
 // ErrNobody is returned when nobody answers requests on a subject.
 var ErrNobody = errors.New("nobody on the bus answers")
+
+// ErrIncompatible is returned when whoever answers speaks another Version. Asking again would not help.
+var ErrIncompatible = errors.New("the programs are of versions that do not understand each other")
 
 // RemoteError is what the process that was asked answered instead of a result.
 type RemoteError string
@@ -56,7 +59,9 @@ func (b *Bus) Request(ctx context.Context, subject string, body []byte) ([]byte,
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", subject, err)
 	}
-	if text := answer.Header.Get(headerError); text != "" {
+	if text := answer.Header.Get(headerError); text != "" && answer.Header.Get(headerVersion) != "" {
+		return nil, fmt.Errorf("%s: %w: %w", subject, ErrIncompatible, RemoteError(text))
+	} else if text != "" {
 		return nil, fmt.Errorf("%s: %w", subject, RemoteError(text))
 	}
 	return answer.Data, nil
@@ -76,7 +81,7 @@ func (b *Bus) HandleQueue(subject, queue string, answer func(ctx context.Context
 	slots := make(chan struct{}, maxHandling)
 	end, err := b.subscribe(subject, queue, func(m *nats.Msg) {
 		if version := m.Header.Get(headerVersion); version != strconv.Itoa(Version) {
-			b.reply(m, nil, fmt.Errorf("this process speaks version %d of the requests, not %.20q: are the programs of different versions?", Version, version))
+			b.reply(m, nil, fmt.Errorf("%w: this process speaks version %d of the requests, not %.20q", ErrIncompatible, Version, version))
 			return
 		}
 		select {
@@ -116,6 +121,9 @@ func (b *Bus) reply(m *nats.Msg, body []byte, err error) {
 	answer := &nats.Msg{Data: body}
 	if err != nil {
 		answer = &nats.Msg{Header: nats.Header{headerError: {oneLine(err.Error())}}}
+		if errors.Is(err, ErrIncompatible) {
+			answer.Header.Set(headerVersion, strconv.Itoa(Version))
+		}
 	}
 	if err := m.RespondMsg(answer); err != nil {
 		b.log.log.Debug("an answer could not be sent", "subject", m.Subject, "error", err)
