@@ -130,7 +130,8 @@ func (w *crew) happened(e supervise.Event) {
 	}
 	reason := "the worker ended: " + e.Exit.Text
 	for _, m := range w.members.List() {
-		if w.mine(m) && m.PID == e.PID {
+		// By its name, because one that was adopted a moment ago does not know yet whose it is.
+		if m.Kind == cluster.Worker && m.Index == e.Index && m.PID == e.PID && m.Name == w.name(e.Index) {
 			w.members.Gone(m.UID, reason)
 		}
 	}
