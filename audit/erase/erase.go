@@ -3,6 +3,7 @@
 package erase
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/zenconn/server/audit"
@@ -30,11 +32,12 @@ type Store interface {
 type By struct {
 	Node  string // What the action calls the process, such as the host's name.
 	Actor string
+	Kind  string // As in audit.Action; empty: "cli".
 }
 
 // User removes all messages, sessions, decisions and drops of a user who wants to be forgotten, and returns how many that were, by table.
-// Actions stay: what an operator did is not the user's. What the user does afterwards, and what is still in the spool, is not removed.
-// When it fails, some rows may be gone; it can be called again.
+// What an operator did is not the user's: an action about the user is replaced by one that does not say whom it was about. What the user
+// does afterwards, and what is still in the spool, is not removed. When it fails, some rows may be gone; it can be called again.
 func User(ctx context.Context, store Store, user string, by By) (map[string]int, error) {
 	if user == "" {
 		return nil, errors.New("the user to forget has no name: everybody who is anonymous shares the empty one")
@@ -51,12 +54,16 @@ func User(ctx context.Context, store Store, user string, by By) (map[string]int,
 			}
 			return d.Session, d
 		}),
+		take(e, "audit_actions", stored.Actions(ctx, store, "WHERE "+actionsAbout(user)), func(a *audit.Action) (core.ID, audit.Event) {
+			e.replace(a)
+			return a.ID, a
+		}),
 	)
 	if err != nil || len(e.all) == 0 {
 		return e.rows, err
 	}
 	request := chain.Forgotten{Erasure: e.id, Digest: chain.Sum(e.all), Rows: e.rows}
-	if err := sign(ctx, store, by, chain.ActionForget, request, e.all); err != nil {
+	if err := sign(ctx, store, by, chain.ActionForget, request, e.all, e.actions...); err != nil {
 		return nil, err
 	}
 	for _, table := range slices.Sorted(maps.Keys(e.rows)) {
@@ -74,6 +81,25 @@ type erasure struct {
 	all      []*audit.Erasure
 	rows     map[string]int
 	lastDrop time.Time
+	actions  []*audit.Action // In the place of those that went.
+}
+
+// actionsAbout says in SQL which actions name the user: as their target, or somewhere in their request, which is JSON.
+func actionsAbout(user string) string {
+	var quoted strings.Builder
+	encoder := json.NewEncoder(&quoted)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(user); err != nil {
+		panic("erase: " + err.Error()) // A string always has a JSON form.
+	}
+	return fmt.Sprintf("(target = %s OR replace(request, %s, '') <> request)", stored.Text(user), stored.Text(strings.TrimSpace(quoted.String())))
+}
+
+// replace keeps of an action who did what and when.
+func (e *erasure) replace(a *audit.Action) {
+	kept := *a
+	kept.ID, kept.Target, kept.Request, kept.Error = core.NewID(), "", "", ""
+	e.actions = append(e.actions, &kept)
 }
 
 func take[E any](e *erasure, table string, events iter.Seq2[*E, error], about func(*E) (core.ID, audit.Event)) error {
@@ -94,6 +120,8 @@ func (e *erasure) where(table, of string) string {
 	switch table {
 	case "audit_sessions":
 		column = "session"
+	case "audit_actions":
+		of = "action <> ''"
 	case "audit_drops":
 		return of + " AND at <= " + stored.Time(e.lastDrop)
 	}
@@ -131,20 +159,23 @@ var timeColumns = map[string]string{
 	"audit_sessions": "connected_at", "audit_chain": "at", "audit_erasures": "at",
 }
 
-// sign writes down what is about to go, in a chain of its own that has one link.
-func sign(ctx context.Context, store Store, by By, action string, request any, erasures []*audit.Erasure) error {
+// sign writes down what is about to go, in a chain of its own that has one link, and the actions that are kept in the place of others.
+func sign(ctx context.Context, store Store, by By, action string, request any, erasures []*audit.Erasure, kept ...*audit.Action) error {
 	text, err := json.Marshal(request)
 	if err != nil {
 		return err
 	}
 	now := time.Now()
 	act := &audit.Action{
-		At: now, ID: core.NewID(), Node: by.Node, Actor: by.Actor, ActorKind: "cli", Action: action, OK: true, Request: string(text),
+		At: now, ID: core.NewID(), Node: by.Node, Actor: by.Actor, ActorKind: cmp.Or(by.Kind, "cli"), Action: action, OK: true, Request: string(text),
 	}
 	life := fmt.Sprintf("%s/%d-%s", by.Node, now.Unix(), act.ID)
 	c := chain.New(by.Node, life)
-	c.Action(act)
+	acts := append(kept, act)
+	for _, a := range acts {
+		c.Action(a)
+	}
 	return store.Write(ctx, &audit.Batch{
-		Token: life + "/1", Actions: []*audit.Action{act}, Links: []*audit.Link{c.Link(now)}, Erasures: erasures,
+		Token: life + "/1", Actions: acts, Links: []*audit.Link{c.Link(now)}, Erasures: erasures,
 	})
 }

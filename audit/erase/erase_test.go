@@ -73,7 +73,11 @@ func TestUserIsForgotten(t *testing.T) {
 	if got := audittest.Ask(t, s, "SELECT count(*) FROM audit_sessions WHERE user = 'bob'"); got[0] != "[1]" {
 		t.Error("another user is gone as well")
 	}
-	if report := verify(t, s); report.Broken != 0 || report.Erased != 4 {
+	if got := audittest.Ask(t, s, "SELECT at, actor, target, request FROM audit_actions WHERE action = 'disconnect'"); len(got) != 1 ||
+		got[0] != `["2026-11-21 10:00:06.123","ops","",""]` {
+		t.Errorf("of the action about the user is left %q", got)
+	}
+	if report := verify(t, s); report.Broken != 0 || report.Erased != 5 {
 		t.Errorf("%+v", report)
 	}
 	if got := audittest.Ask(t, s, "SELECT actor, ok FROM audit_actions WHERE action = 'audit_forget'"); len(got) != 1 || got[0] != `["ops",true]` {

@@ -261,7 +261,7 @@ func (a *Agent) openAudit(p *parts) (audit.Writer, error) {
 		return nil, err
 	}
 	if limits, ours := Retention(c.Audit); ours {
-		p.retention = &retention{sink, limits, erase.By{Node: a.name, Actor: "zenconn " + a.Version}, a.log}
+		p.retention = &retention{sink, limits, erase.By{Node: a.name, Actor: "zenconn " + a.Version, Kind: "server"}, a.log}
 	}
 	writer := spool.NewWriter(p.bus, a.log)
 	return writer, writer.Open()
