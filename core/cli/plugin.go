@@ -19,7 +19,7 @@ func newPluginCommand(env *environment) *cobra.Command {
 	cmd := group("plugin", "Write, check, test and measure plugins, and show those of the server")
 	cmd.AddCommand(
 		newPluginNewCommand(env), newPluginCheckCommand(env), newPluginTestCommand(env), newPluginBenchCommand(env), newPluginListCommand(env),
-		newPluginReloadCommand(env),
+		newPluginReloadCommand(env), newPluginReplayCommand(env),
 	)
 	return cmd
 }
