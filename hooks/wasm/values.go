@@ -166,9 +166,11 @@ func setTags(to *map[string]string, b []byte) error {
 		*to = nil
 		return nil
 	}
-	var tags map[string]string
-	if err := decode(b, &tags); err != nil {
-		return err
+	tags, ok := flatTags(b)
+	if !ok {
+		if err := decode(b, &tags); err != nil {
+			return err
+		}
 	}
 	*to = tags
 	return nil
