@@ -101,7 +101,12 @@ bus: {url: "` + nats.URL + `"}
 			hush()
 			nats.Run()
 			nats.AwaitReady()
-			awaitHealth(t, s, "ok")
+			chaos.Await(t, chaos.Patience, "the bus is there", func() string {
+				if problem := s.Health().Checks["bus"]; problem != "ok" {
+					return problem
+				}
+				return ""
+			})
 			say("three")
 			hearer.AwaitOnce("one", "two", "three")
 			listener := chaos.Join(t, chaos.Who{URL: url(s), User: "listener", Channel: "kept"})
@@ -109,6 +114,7 @@ bus: {url: "` + nats.URL + `"}
 				t.Errorf("the bus is there: %v", err)
 			}
 			listener.AwaitOnce("found")
+			awaitHealth(t, s, "ok")
 			for _, c := range []*chaos.Client{hearer, speaker} {
 				if c.Breaks() > 0 {
 					t.Error("a connection of a client has ended")

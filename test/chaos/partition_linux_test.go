@@ -90,7 +90,7 @@ func (n *network) start(host, dir string, args ...string) {
 	}
 	n.t.Cleanup(func() {
 		cmd.Process.Signal(syscall.SIGTERM) //nolint:errcheck // Waited for below.
-		late := time.AfterFunc(30*time.Second, func() { n.t.Errorf("%s does not end", host); cmd.Process.Kill() })
+		late := time.AfterFunc(30*time.Second, func() { n.t.Errorf("%s does not end", host); _ = cmd.Process.Kill() })
 		defer late.Stop()
 		err := cmd.Wait()
 		mu.Lock()

@@ -3,6 +3,7 @@ package chaos
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 )
@@ -75,7 +76,7 @@ func (c *Client) Breaks() int64 { return c.breaks.Load() }
 func (c *Client) Heard() []json.RawMessage {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.came[:len(c.came):len(c.came)]
+	return slices.Clip(c.came)
 }
 
 // AwaitOnce returns when exactly these texts, each once and in this order, are all that has come.

@@ -1,0 +1,164 @@
+package chaos_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/zenconn/server/test/chaos"
+	"github.com/zenconn/server/test/server"
+)
+
+func TestTwoAgentsOnOneDirectory(t *testing.T) {
+	s := server.Start(t, server.Options{Config: open})
+	code, _, stderr := server.Execute(t, s.Dir(), "--config", "zenconn.yaml", "--client.addr", server.FreeAddr(t), "--api.addr", server.FreeAddr(t), "--data", "data")
+	if want := filepath.Join(s.Dir(), "data") + " is used by another instance (pid "; code != 1 || !strings.Contains(stderr, want) {
+		t.Errorf("exit code %d\n%s", code, stderr)
+	}
+	if h := s.Health(); h.Status != "ok" {
+		t.Errorf("the first is %v", h)
+	}
+}
+
+// strangers starts an agent whose bus lets workers in, and returns where that is.
+func strangers(t *testing.T) (s *server.Server, nats string) {
+	t.Helper()
+	addr := server.FreeAddr(t)
+	return server.Start(t, server.Options{Config: open + "bus: {listen: '" + addr + "'}\n"}), "nats://" + addr
+}
+
+func TestWorkerWithAWrongToken(t *testing.T) {
+	s, nats := strangers(t)
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "token"), []byte("geheim-geheim-geheim"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, _, stderr := server.Execute(t, dir, "worker", "--agent", nats, "--token-file", "token", "--addr", server.FreeAddr(t))
+	if code != 1 || !strings.Contains(stderr, "the bus refuses this process: is the token, the user or the certificate right?") {
+		t.Errorf("exit code %d\n%s", code, stderr)
+	}
+	if strings.Contains(stderr+s.Log(), "geheim") {
+		t.Error("the token is in a log")
+	}
+}
+
+// other builds the program with a line of its source changed.
+func other(t *testing.T, file, line, changed string) (path string) {
+	t.Helper()
+	root, err := server.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := os.ReadFile(filepath.Join(root, file)) //nolint:gosec // Our own source.
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Count(string(source), line) != 1 {
+		t.Fatalf("%s has not one line %q", file, line)
+	}
+	dir := t.TempDir()
+	replaced, overlay := filepath.Join(dir, "changed.go"), filepath.Join(dir, "overlay.json")
+	rules, err := json.Marshal(map[string]any{"Replace": map[string]string{filepath.Join(root, file): replaced}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{replaced: strings.Replace(string(source), line, changed, 1), overlay: string(rules)} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path = filepath.Join(dir, "zenconn.exe")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-overlay", overlay, "-ldflags", "-X github.com/zenconn/server/core/cli.linked=v9.9.9", "-o", path, ".") //nolint:gosec // Our own words.
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return path
+}
+
+// A worker that speaks another version of what agents and workers say, or of the requests below that, ends at once and says why.
+func TestWorkerOfAnIncompatibleVersion(t *testing.T) {
+	s, nats := strangers(t)
+	token := filepath.Join(s.Dir(), "data", "bus.token")
+	for name, test := range map[string]struct{ file, line, changed, want string }{
+		"joining":  {"core/join/message.go", "const Protocol = 1\n", "const Protocol = 2\n", "(protocol 2), which do not understand each other: run the same version of zenconn on both"},
+		"requests": {"core/bus/request.go", "const Version = 1\n", "const Version = 2\n", "this process speaks version 1 of the requests, not \"2\""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code, _, stderr := server.ExecuteProgram(t, other(t, test.file, test.line, test.changed), t.TempDir(),
+				"worker", "--agent", nats, "--token-file", token, "--addr", server.FreeAddr(t))
+			if code != 1 || !strings.Contains(strings.ReplaceAll(stderr, `\"`, `"`), test.want) {
+				t.Errorf("exit code %d\n%s", code, stderr)
+			}
+		})
+	}
+	if got := len(chaos.NewAPI(t, s.APIAddr()).Processes()); got != 1 {
+		t.Errorf("status shows %d processes", got)
+	}
+}
+
+// names are of channels that would be something else as they are in NATS, with histories and without.
+func names() (all []string) {
+	for _, name := range []string{"a.b.c", "two words", "*", ">", "a.>", "a.*", ".", "..", "%", "%2E", "👩‍👩‍👧 🎉", "Grüße", "/a//b", `"quoted"\`, "$JS.API.INFO", "x:y:z"} {
+		all = append(all, "default:"+name, "plain:"+name)
+	}
+	return append(all, "default:"+strings.Repeat("x", 247), "plain:"+strings.Repeat("é", 124)+"x", "default:"+strings.Repeat(".", 247), "plain:"+strings.Repeat(">", 249))
+}
+
+// Channels of any name reach from one worker to another, and only who is in them.
+func TestChannelNames(t *testing.T) {
+	s := server.Start(t, server.Options{Config: open + "  plain: {subscribe: anyone, publish: anyone}\n", Args: []string{"--agent.workers", "2"}})
+	api := chaos.NewAPI(t, s.APIAddr())
+	workers(t, api, 2)
+	speakers := onEachWorker(t, s, api)
+	hearers := map[string][]*chaos.Client{}
+	for i, name := range names() {
+		if len(name) > 255 {
+			t.Fatalf("%q has %d bytes", name, len(name))
+		}
+		for range 2 { // By chance on one worker or on two; the speakers are on both.
+			hearers[name] = append(hearers[name], chaos.Join(t, chaos.Who{URL: url(s), User: fmt.Sprintf("hearer of %d", i), Channel: name}))
+		}
+	}
+	var want []string
+	for worker, speaker := range speakers {
+		for name := range hearers {
+			if err := speaker.Publish(name, name+" from "+worker); err != nil {
+				t.Errorf("%q: %v", name, err)
+			}
+		}
+		want = append(want, worker)
+		for name, all := range hearers { // Before the next one speaks, because two workers have no order between them.
+			var texts []string
+			for _, w := range want {
+				texts = append(texts, name+" from "+w)
+			}
+			for _, h := range all {
+				h.AwaitOnce(texts...)
+			}
+		}
+	}
+}
+
+// onEachWorker returns a client on every worker, by its name. Which worker takes a connection is chance.
+func onEachWorker(t *testing.T, s *server.Server, api *chaos.API) map[string]*chaos.Client {
+	t.Helper()
+	clients := map[string]*chaos.Client{}
+	for i := 0; len(clients) < len(api.Workers()); i++ {
+		if i == 100 {
+			t.Fatal("a hundred clients are all on the same worker")
+		}
+		user := fmt.Sprintf("speaker %d", i)
+		c := chaos.Join(t, chaos.Who{URL: url(s), User: user})
+		for _, session := range api.List("") {
+			if session.User == user {
+				clients[session.Node] = c
+			}
+		}
+	}
+	return clients
+}
