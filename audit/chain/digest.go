@@ -3,7 +3,6 @@ package chain
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"hash"
 	"maps"
 	"math"
 	"net/netip"
@@ -31,20 +30,15 @@ type Content [16]byte
 const format = 1
 
 // canon writes events in their canonical form: field after field, texts with their length before them.
-type canon struct {
-	hash hash.Hash
-	b    []byte
-}
+type canon struct{ b []byte }
 
-func newCanon() *canon { return &canon{hash: sha256.New()} }
+func newCanon() *canon { return &canon{} }
 
 func (c *canon) begin(kind byte) { c.b = append(c.b[:0], kind, format) }
 
 func (c *canon) end() (content Content) {
-	c.hash.Reset()
-	c.hash.Write(c.b)
-	var sum [sha256.Size]byte
-	copy(content[:], c.hash.Sum(sum[:0]))
+	sum := sha256.Sum256(c.b)
+	copy(content[:], sum[:])
 	return content
 }
 

@@ -1,0 +1,217 @@
+package audit_test
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	driver "github.com/ClickHouse/clickhouse-go/v2"
+
+	"github.com/zenconn/server/audit/audittest"
+	"github.com/zenconn/server/internal/testenv"
+	"github.com/zenconn/server/test/chaos"
+	"github.com/zenconn/server/test/server"
+)
+
+func TestMain(m *testing.M) { server.Main(m) }
+
+const config = `
+api: {insecure: true}
+client: {max_connections: 0, limits: {commands_per_second: 0}, ping: {interval: 5s, timeout: 3s}}
+auth: {type: none, user: claimed}
+namespaces:
+  default: {subscribe: anyone, publish: anyone, history_size: 20000, history_ttl: 10m, recovery: true}
+`
+
+// rounds is how often everything is broken: longer with ZENCONN_TEST_AUDIT_ROUNDS.
+func rounds(t *testing.T) int {
+	t.Helper()
+	text := os.Getenv("ZENCONN_TEST_AUDIT_ROUNDS")
+	if text == "" {
+		return 1
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("ZENCONN_TEST_AUDIT_ROUNDS is %q", text)
+	}
+	return n
+}
+
+// clickhouse makes an empty database, and returns where it is and its DSN by way of another address.
+func clickhouse(t *testing.T) (target string, through func(address string) string) {
+	t.Helper()
+	dsn, err := url.Parse(testenv.ClickHouse(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	options, err := driver.ParseDSN(dsn.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := driver.Open(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := "zenconn_faults_" + strings.ToLower(rand.Text()[:12])
+	if err := conn.Exec(t.Context(), "CREATE DATABASE "+name); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := conn.Exec(context.Background(), "DROP DATABASE "+name); err != nil {
+			t.Error(err)
+		}
+		conn.Close()
+	})
+	target, dsn.Path = dsn.Host, "/"+name
+	return target, func(address string) string {
+		by := *dsn
+		by.Host = address
+		return by.String()
+	}
+}
+
+// count asks for one number.
+func count(t *testing.T, s *server.Server, sql string) int {
+	t.Helper()
+	rows := s.Audit(sql)
+	if len(rows) != 1 {
+		t.Fatalf("%s: %v", sql, rows)
+	}
+	for _, value := range rows[0] {
+		n, err := strconv.ParseFloat(fmt.Sprint(value), 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return int(n)
+	}
+	return 0
+}
+
+func grow(t *testing.T, f *chaos.Fleet, by int) {
+	t.Helper()
+	enough := f.Acknowledged() + by
+	chaos.Await(t, chaos.Patience, "clients publish", func() string {
+		if f.Acknowledged() < enough {
+			return "too little was acknowledged"
+		}
+		return ""
+	})
+}
+
+// In durable mode every acknowledged message is in ClickHouse exactly once, whoever was killed, and the record verifies.
+func TestFaults(t *testing.T) {
+	target, through := clickhouse(t)
+	proxy := audittest.StartProxy(t, "127.0.0.1:0", target)
+	address := proxy.Address()
+	s := server.Start(t, server.Options{Topology: server.Workers, Config: config + fmt.Sprintf(
+		"audit: {mode: durable, on_full: block, clickhouse: {dsn: %q, timeout: 5s}}\n", through(address))})
+	api := chaos.NewAPI(t, s.APIAddr())
+	f := chaos.Board(t, chaos.Load{Subscribers: 40, Channels: 20, Rate: 50, URLs: []string{"ws://" + s.Addr() + "/connection/websocket"}})
+	for range rounds(t) {
+		grow(t, f, 200)
+		proxy.LoseAnswers(5)
+		grow(t, f, 500)
+		proxy.Stop() // As if ClickHouse were killed.
+		grow(t, f, 500)
+		proxy = audittest.StartProxy(t, address, target)
+		worker := api.Workers()[0]
+		if err := syscall.Kill(worker.PID, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		f.AwaitAll()
+		grow(t, f, 300)
+		proxy.Freeze(true)
+		grow(t, f, 500)
+		s.KillAgent() // With the embedded bus and the drain's leader in it.
+		s.Run()
+		proxy.Freeze(false)
+		proxy.Cut()
+		f.AwaitAll()
+		grow(t, f, 300)
+	}
+	f.Verify()
+	acknowledged := f.Numbers()
+	chaos.Await(t, 2*chaos.Patience, "all is in ClickHouse", func() string {
+		for channel, numbers := range acknowledged {
+			sql := fmt.Sprintf("SELECT count(DISTINCT payload) AS n FROM audit_messages WHERE channel = '%s'", channel)
+			if n := count(t, s, sql); n < len(numbers) {
+				return fmt.Sprintf("%s has %d of %d", channel, n, len(numbers))
+			}
+		}
+		return ""
+	})
+	if n := count(t, s, "SELECT count(*) - count(DISTINCT id) AS n FROM audit_messages"); n != 0 {
+		t.Errorf("%d messages are there twice", n)
+	}
+	missing := 0
+	for channel, numbers := range acknowledged {
+		there := map[string]bool{}
+		for _, row := range s.Audit(fmt.Sprintf("SELECT payload FROM audit_messages WHERE channel = '%s'", channel)) {
+			there[fmt.Sprint(row["payload"])] = true
+		}
+		for _, number := range numbers {
+			if !there[strconv.FormatInt(number, 10)] {
+				missing++
+			}
+		}
+	}
+	if missing > 0 {
+		t.Errorf("%d acknowledged messages are missing", missing)
+	}
+	t.Logf("%d messages in the audit, of which %d were acknowledged; %d connections broken", count(t, s, "SELECT count(*) AS n FROM audit_messages"), f.Acknowledged(), f.Breaks())
+	s.Stop()
+	if n := count(t, s, "SELECT count(*) AS n FROM audit_sessions WHERE version % 3 = 1"); n != 0 {
+		t.Errorf("%d sessions are still open", n)
+	}
+	verifies(t, s)
+}
+
+// verifies has the command judge the record.
+func verifies(t *testing.T, s *server.Server) {
+	t.Helper()
+	var said string
+	chaos.Await(t, chaos.Patience, "the record verifies", func() string {
+		code, stdout, stderr := server.Execute(t, s.Dir(), "audit", "verify", "--data", "data", "--config", "zenconn.yaml")
+		if said = stdout; code != 0 {
+			return stdout + stderr
+		}
+		return ""
+	})
+	t.Log(said)
+}
+
+// Wrong credentials keep nobody from talking: the server says what is wrong, and what waits.
+func TestWrongCredentials(t *testing.T) {
+	_, through := clickhouse(t)
+	dsn, err := url.Parse(through("127.0.0.1:1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	real, err := url.Parse(testenv.ClickHouse(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dsn.Host, dsn.User = real.Host, url.UserPassword("nobody", "wrong-secret")
+	s := server.Start(t, server.Options{Config: config + fmt.Sprintf("audit: {spool_size: 1MiB, clickhouse: {dsn: %q}}\n", dsn)})
+	f := chaos.Board(t, chaos.Load{Subscribers: 5, Channels: 5, Rate: 50, URLs: []string{"ws://" + s.Addr() + "/connection/websocket"}})
+	chaos.Await(t, chaos.Patience, "health tells", func() string {
+		if problem := fmt.Sprintf("%+v", s.Health()); !strings.Contains(problem, "wait in the spool") || !strings.Contains(problem, "% full") {
+			return problem
+		}
+		return ""
+	})
+	grow(t, f, 100)
+	f.Verify()
+	if strings.Contains(s.Log(), "wrong-secret") {
+		t.Error("the log shows the password")
+	}
+	if !strings.Contains(s.Log(), "Authentication failed") {
+		t.Error("the log does not say what is wrong")
+	}
+}
