@@ -78,7 +78,7 @@ func (s *sink) attempts() []string {
 }
 
 // record starts a recorder in a bubble of its own and hands it to test; afterwards it ends it and checks that the counts add up.
-func record(t *testing.T, s audit.Sink, o audit.Options, test func(t *testing.T, r *audit.Recorder, stop func())) {
+func record(t *testing.T, s audit.Writer, o audit.Options, test func(t *testing.T, r *audit.Recorder, stop func())) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		if o.Log == nil {
