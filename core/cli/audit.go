@@ -13,7 +13,7 @@ import (
 
 func newAuditCommand(env *environment) *cobra.Command {
 	cmd := group("audit", "Ask the audit what happened")
-	cmd.AddCommand(newAuditAskCommand(env), newAuditQueryCommand(env), newAuditExportCommand(env), newAuditRetryCommand(env), newAuditVerifyCommand(env),
+	cmd.AddCommand(newAuditAskCommand(env), newAuditQueryCommand(env), newAuditTailCommand(env), newAuditExportCommand(env), newAuditRetryCommand(env), newAuditVerifyCommand(env),
 		newAuditVacuumCommand(env), newAuditForgetCommand(env))
 	return cmd
 }

@@ -221,7 +221,7 @@ func TestAuditQueryExamples(t *testing.T) {
 }
 
 // clickHouseDatabase makes an empty database of the test's own and returns its DSN.
-func clickHouseDatabase(t *testing.T) string {
+func clickHouseDatabase(t testing.TB) string {
 	t.Helper()
 	dsn, err := url.Parse(testenv.ClickHouse(t))
 	if err != nil {
