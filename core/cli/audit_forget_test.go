@@ -148,3 +148,31 @@ func TestAuditVacuumByAge(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+func TestServerRemovesWhatIsTooOld(t *testing.T) {
+	inFolder(t)
+	s, err := store.Open(config.Audit{}, "data")
+	must(t, err)
+	messages := audittest.Messages(0, 5000)
+	for i, m := range messages {
+		if m.At = time.Now(); i < 4500 {
+			m.At = time.Now().Add(-100 * 24 * time.Hour)
+		}
+	}
+	must(t, s.Write(t.Context(), &audit.Batch{Token: "a/1", Messages: messages}))
+	must(t, s.Close())
+	serve(t)
+	for deadline := time.Now().Add(20 * time.Second); cell(t, nil, "SELECT count(*) FROM audit_messages") != "500"; {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s messages are left, want 500", cell(t, nil, "SELECT count(*) FROM audit_messages"))
+		}
+		<-time.After(20 * time.Millisecond)
+	}
+	if got := cell(t, nil, "SELECT actor_kind FROM audit_actions WHERE action = 'audit_vacuum'"); got != "server" {
+		t.Errorf("it was recorded as the act of %q", got)
+	}
+	// A user is forgotten while the server runs and has the file open.
+	if got := typed(t, nil, "audit", "forget", "--user", "user-600", "--yes"); got.code != 0 || got.stdout != "audit_messages: 1 removed\n" {
+		t.Errorf("%+v", got)
+	}
+}
