@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/zenconn/server/audit"
@@ -35,7 +36,7 @@ type Report struct {
 	Pending  int       `json:"pending"`  // Events that are on their way to the store now.
 	Heads    []string  `json:"heads"`    // Ends of the chains, latest first: what to keep elsewhere.
 	Broken   int       `json:"broken"`   // How many problems there are.
-	Problems []Problem `json:"problems"` // The first of them.
+	Problems []Problem `json:"problems"` // The first of them: links, then rows, each by time.
 }
 
 // Problem is one thing that is not as it was recorded.
@@ -48,6 +49,14 @@ type Problem struct {
 
 func (p Problem) String() string {
 	return fmt.Sprintf("%s, %s, %s: %s", p.At.UTC().Format("2006-01-02 15:04:05.000"), p.Where, p.What, p.Why)
+}
+
+// rank puts links before rows: when a link is missing, all its rows are unknown.
+func (p Problem) rank() int {
+	if strings.HasPrefix(p.Where, "audit_chain") {
+		return 0
+	}
+	return 1
 }
 
 // settling is how young a link is whose events may still be on their way: they are written right behind it.
@@ -101,7 +110,12 @@ func Verify(ctx context.Context, store stored.Store, o VerifyOptions) (*Report, 
 			return nil, err
 		}
 	}
-	slices.SortStableFunc(v.report.Problems, func(a, b Problem) int { return a.At.Compare(b.At) })
+	slices.SortStableFunc(v.report.Problems, func(a, b Problem) int {
+		if of := cmp.Compare(a.rank(), b.rank()); of != 0 {
+			return of
+		}
+		return a.At.Compare(b.At)
+	})
 	v.report.Problems = v.report.Problems[:min(len(v.report.Problems), o.Problems)]
 	return &v.report, nil
 }

@@ -8,7 +8,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 
 	driver "github.com/ClickHouse/clickhouse-go/v2"
@@ -120,10 +119,7 @@ func TestFaults(t *testing.T) {
 		proxy.Stop() // As if ClickHouse were killed.
 		grow(t, f, 500)
 		proxy = audittest.StartProxy(t, address, target)
-		worker := api.Workers()[0]
-		if err := syscall.Kill(worker.PID, syscall.SIGKILL); err != nil {
-			t.Fatal(err)
-		}
+		killWorker(t, api)
 		f.AwaitAll()
 		grow(t, f, 300)
 		proxy.Freeze(true)
@@ -149,7 +145,45 @@ func TestFaults(t *testing.T) {
 	if n := count(t, s, "SELECT count(*) - count(DISTINCT id) AS n FROM audit_messages"); n != 0 {
 		t.Errorf("%d messages are there twice", n)
 	}
-	missing := 0
+	missing := unaudited(s, acknowledged)
+	if missing > 0 {
+		t.Errorf("%d acknowledged messages are missing", missing)
+	}
+	t.Logf("%d messages in the audit, of which %d were acknowledged; %d connections broken", count(t, s, "SELECT count(*) AS n FROM audit_messages"), f.Acknowledged(), f.Breaks())
+	s.Stop()
+	if n := count(t, s, "SELECT count(*) AS n FROM audit_sessions WHERE version % 3 = 1"); n != 0 {
+		t.Errorf("%d sessions are still open", n)
+	}
+	verifies(t, s)
+}
+
+// killWorker kills the worker that has the most clients.
+func killWorker(t *testing.T, api *chaos.API) {
+	t.Helper()
+	var victim chaos.Process
+	chaos.Await(t, chaos.Patience, "a worker has clients", func() string {
+		victim = chaos.Process{}
+		for _, w := range api.Workers() {
+			if w.Sessions > victim.Sessions {
+				victim = w
+			}
+		}
+		if victim.PID == 0 {
+			return "none has"
+		}
+		return ""
+	})
+	process, err := os.FindProcess(victim.PID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// unaudited returns how many of the acknowledged messages are not in the audit.
+func unaudited(s *server.Server, acknowledged map[string][]int64) (missing int) {
 	for channel, numbers := range acknowledged {
 		there := map[string]bool{}
 		for _, row := range s.Audit(fmt.Sprintf("SELECT payload FROM audit_messages WHERE channel = '%s'", channel)) {
@@ -161,14 +195,35 @@ func TestFaults(t *testing.T) {
 			}
 		}
 	}
-	if missing > 0 {
-		t.Errorf("%d acknowledged messages are missing", missing)
+	return missing
+}
+
+// In fast mode a worker that is killed takes with it what it had not handed to the spool: what was published within the flush interval.
+func TestFastLoss(t *testing.T) {
+	_, through := clickhouse(t)
+	real, err := url.Parse(testenv.ClickHouse(t))
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Logf("%d messages in the audit, of which %d were acknowledged; %d connections broken", count(t, s, "SELECT count(*) AS n FROM audit_messages"), f.Acknowledged(), f.Breaks())
-	s.Stop()
-	if n := count(t, s, "SELECT count(*) AS n FROM audit_sessions WHERE version % 3 = 1"); n != 0 {
-		t.Errorf("%d sessions are still open", n)
+	const channels, rate = 20, 50
+	s := server.Start(t, server.Options{Topology: server.Workers, Config: config + fmt.Sprintf("audit: {clickhouse: {dsn: %q}}\n", through(real.Host))})
+	api := chaos.NewAPI(t, s.APIAddr())
+	f := chaos.Board(t, chaos.Load{Subscribers: 20, Channels: channels, Rate: rate, URLs: []string{"ws://" + s.Addr() + "/connection/websocket"}})
+	killed := 0
+	for range 2 * rounds(t) {
+		grow(t, f, 1000)
+		killWorker(t, api)
+		killed++
+		f.AwaitAll()
 	}
+	f.Verify()
+	acknowledged := f.Numbers()
+	s.Stop() // What was recorded is stored then.
+	missing := unaudited(s, acknowledged)
+	if most := killed * channels * rate; missing > most {
+		t.Errorf("%d messages are missing, more than all that are published in %d seconds", missing, killed)
+	}
+	t.Logf("%d workers killed at %d messages a second: %d of %d acknowledged messages are not in the audit", killed, channels*rate, missing, f.Acknowledged())
 	verifies(t, s)
 }
 
