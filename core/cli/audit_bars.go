@@ -72,8 +72,9 @@ func (b *bars) end() error {
 	var text strings.Builder
 	fmt.Fprintf(&text, "\n%s\n", b.chart.Value)
 	for _, bar := range b.all {
-		fmt.Fprintf(&text, "%s%s  %*s  %s\n", bar.label, strings.Repeat(" ", labels-width(bar.label)), numbers, numeral(bar.value),
+		line := fmt.Sprintf("%s%s  %*s  %s", bar.label, strings.Repeat(" ", labels-width(bar.label)), numbers, numeral(bar.value),
 			blocks(bar.value/most*float64(room)))
+		text.WriteString(strings.TrimRight(line, " ") + "\n")
 	}
 	_, err := io.WriteString(b.out, text.String())
 	return err

@@ -83,6 +83,9 @@ func TestAuditForget(t *testing.T) {
 				t.Errorf("%s: %s, want %s", query, got, want)
 			}
 		}
+		if got := typed(t, environ, "audit", "verify"); got.code != 0 {
+			t.Errorf("the record cannot be verified afterwards: %+v", got)
+		}
 		if got := forget("--user", "alice", "--yes"); got.stdout != "the audit knows no user alice\n" {
 			t.Errorf("a second time: %+v", got)
 		}

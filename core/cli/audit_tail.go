@@ -185,7 +185,7 @@ func (t *tail) follow(ctx context.Context, from store.Reader) error {
 		err := t.look(ctx, from, back)
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // The end was asked for.
 		case err != nil && look == 0:
 			return err
 		case err != nil && !away:
@@ -231,7 +231,7 @@ func (f *followed) fresh(ctx context.Context, from store.Reader, back time.Durat
 	if since.Before(f.start) {
 		since = f.start
 	}
-	rows, err := from.Ask(ctx, f.statement, append(f.params[:len(f.params):len(f.params)], sql.Named("since", since))...)
+	rows, err := from.Ask(ctx, f.statement, append(slices.Clip(f.params), sql.Named("since", since))...)
 	if err != nil {
 		return nil, err
 	}
