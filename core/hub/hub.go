@@ -172,8 +172,15 @@ func (h *Hub) publishInOrder(ctx context.Context, t *topic, ns *channel.Namespac
 	defer t.order.Unlock()
 	at, err := h.history.Append(ctx, pub.Channel, pub, limits(ns))
 	if err != nil {
+		t.sequence.failed(pub)
 		return Published{}, err
 	}
+	if !t.sequence.certain() && !h.catchUp(ctx, t, at, g) {
+		for _, m := range t.relying() { // Before they get what follows.
+			m.lose()
+		}
+	}
+	t.sequence = order{at: at}
 	return Published{Position: at, Deliveries: h.fanOut(t, placed{pub, at.Epoch}, g)}, nil
 }
 

@@ -16,7 +16,8 @@ type topic struct {
 
 	// order serialises "append to the history, then fan out", so that members see offsets in order. It is taken before mu and may
 	// be held during a history call; mu may not.
-	order sync.Mutex
+	order    sync.Mutex
+	sequence order // Guarded by order; of a hub without a relay.
 
 	mu      sync.RWMutex // Guards all below.
 	members []*Member

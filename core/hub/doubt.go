@@ -1,0 +1,66 @@
+package hub
+
+import (
+	"context"
+
+	"github.com/zenconn/server/core"
+	"github.com/zenconn/server/core/history"
+	"github.com/zenconn/server/core/outbound"
+)
+
+// order is what a hub without a relay must know to leave nothing out: an append that failed may have stored its publication all the same,
+// when the answer got lost or came too late. Guarded by topic.order.
+type order struct {
+	at    core.Position // Of the last publication that was fanned out; zero: none was since there is the topic.
+	doubt bool          // An append after it has failed.
+}
+
+// failed notes that an append has failed.
+func (o *order) failed(pub *core.Publication) {
+	if o.at.Offset == 0 && pub.Offset > 0 {
+		o.at = core.Position{Offset: pub.Offset - 1} // It was tried behind this one.
+	}
+	o.doubt = true
+}
+
+// certain says that the next append follows what the members have.
+func (o *order) certain() bool { return !o.doubt && o.at.Offset > 0 }
+
+// known returns the earliest position at which one of those who must not miss anything has joined; false: there is nobody.
+func (t *topic) known() (at core.Position, ok bool) {
+	for _, m := range t.relying() {
+		if m.held.Load() == nil && (!ok || m.known.Offset < at.Offset) {
+			at, ok = m.known, true
+		}
+	}
+	return at, ok
+}
+
+// catchUp delivers what lies between the last publication that was fanned out and the one that was just appended. It reports false when
+// some of that cannot be read.
+func (h *Hub) catchUp(ctx context.Context, t *topic, next core.Position, g *outbound.Gather) bool {
+	last, ok := t.sequence.at, true
+	if last.Offset == 0 {
+		last, ok = t.known()
+	}
+	if !ok {
+		return true // Nobody would notice.
+	}
+	if last.Epoch != "" && last.Epoch != next.Epoch {
+		return false
+	}
+	if next.Offset <= last.Offset+1 {
+		return true
+	}
+	missing := next.Offset - last.Offset - 1
+	since := core.Position{Offset: last.Offset, Epoch: next.Epoch}
+	pubs, _, err := h.history.Read(ctx, t.name, history.Query{Since: &since, Limit: int(min(missing, maxHeld))}) //nolint:gosec // At most maxHeld.
+	if n := uint64(len(pubs)); err != nil || n < missing || pubs[0].Offset != last.Offset+1 || pubs[n-1].Offset != next.Offset-1 {
+		return false
+	}
+	for _, pub := range pubs {
+		one := placed{pub, next.Epoch}
+		h.told(one, h.fanOut(t, one, g))
+	}
+	return true
+}
