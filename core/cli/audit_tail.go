@@ -236,7 +236,7 @@ func (f *followed) fresh(ctx context.Context, from store.Reader, back time.Durat
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	names := rows.Columns()
+	names, now := rows.Columns(), time.Now()
 	for rows.Next() {
 		values, err := rows.Values()
 		if err != nil {
@@ -252,7 +252,7 @@ func (f *followed) fresh(ctx context.Context, from store.Reader, back time.Durat
 			continue
 		}
 		f.seen[key] = at
-		if at.After(f.newest) {
+		if at.After(f.newest) && at.Before(now) { // A node whose clock is ahead must not hide the others' events.
 			f.newest = at
 		}
 		fresh = append(fresh, e)
