@@ -11,20 +11,21 @@ import (
 // order is what a hub without a relay must know to leave nothing out: an append that failed may have stored its publication all the same,
 // when the answer got lost or came too late. Guarded by topic.order.
 type order struct {
-	at    core.Position // Of the last publication that was fanned out; zero: none was since there is the topic.
-	doubt bool          // An append after it has failed.
+	at    core.Position // Up to here everything was fanned out.
+	known bool          // That holds: something was appended, or tried, since there is the topic.
+	doubt bool          // An append behind it has failed.
 }
 
 // failed notes that an append has failed.
 func (o *order) failed(pub *core.Publication) {
-	if o.at.Offset == 0 && pub.Offset > 0 {
-		o.at = core.Position{Offset: pub.Offset - 1} // It was tried behind this one.
+	if !o.known && pub.Offset > 0 { // It was tried behind this one.
+		o.at, o.known = core.Position{Offset: pub.Offset - 1}, true
 	}
 	o.doubt = true
 }
 
 // certain says that the next append follows what the members have.
-func (o *order) certain() bool { return !o.doubt && o.at.Offset > 0 }
+func (o *order) certain() bool { return o.known && !o.doubt }
 
 // known returns the earliest position at which one of those who must not miss anything has joined; false: there is nobody.
 func (t *topic) known() (at core.Position, ok bool) {
@@ -39,8 +40,8 @@ func (t *topic) known() (at core.Position, ok bool) {
 // catchUp delivers what lies between the last publication that was fanned out and the one that was just appended. It reports false when
 // some of that cannot be read.
 func (h *Hub) catchUp(ctx context.Context, t *topic, next core.Position, g *outbound.Gather) bool {
-	last, ok := t.sequence.at, true
-	if last.Offset == 0 {
+	last, ok := t.sequence.at, t.sequence.known
+	if !ok {
 		last, ok = t.known()
 	}
 	if !ok {

@@ -180,7 +180,7 @@ func (h *Hub) publishInOrder(ctx context.Context, t *topic, ns *channel.Namespac
 			m.lose()
 		}
 	}
-	t.sequence = order{at: at}
+	t.sequence = order{at: at, known: true}
 	return Published{Position: at, Deliveries: h.fanOut(t, placed{pub, at.Epoch}, g)}, nil
 }
 
