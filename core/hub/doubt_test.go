@@ -39,7 +39,7 @@ func (d *doubtful) Append(ctx context.Context, name string, pub *core.Publicatio
 
 // What was stored although the append failed comes before what follows it, or the members are told that they miss it.
 func TestAppendsOfUnknownFate(t *testing.T) {
-	type step struct{ lose, forget, joins bool }
+	type step struct{ lose, forget bool }
 	for name, test := range map[string]struct {
 		before int // Publications before the member joins.
 		steps  []step
