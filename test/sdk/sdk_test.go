@@ -41,6 +41,9 @@ func TestSDK(t *testing.T) {
 		for _, build := range []string{"json", "protobuf"} {
 			for _, script := range []string{"messaging", "recovery", "tokens", "lifecycle"} {
 				t.Run(name+"/"+build+"/"+script, func(t *testing.T) {
+					if script == "tokens" {
+						t.Parallel() // It waits for tokens to expire and needs hardly anything.
+					}
 					s := server.Start(t, server.Options{Config: config, Plugins: map[string]string{"10-test.lua": plugin}, Topology: topology})
 					p := server.NewProxy(t, s.Addr())
 					node.Run(t, script+".test.js",
