@@ -57,7 +57,7 @@ fuzz: ## Run each fuzz target for FUZZTIME (10s)
 	[ -n "$$targets" ] || { echo 'no fuzz target found'; exit 1; }; \
 	echo "$$targets" | while read -r package target; do \
 		echo "$$package $$target"; \
-		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" </dev/null || exit 1; \
+		$(GO) test -C "$$package" -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) . </dev/null || exit 1; \
 	done
 
 cross: ## Build for every supported platform: dist/
