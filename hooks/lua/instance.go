@@ -39,8 +39,8 @@ type instance struct {
 	eventMeta *lua.LTable
 	arrayMeta *lua.LTable
 	null      *lua.LUserData
-	methods   map[string]*lua.LFunction // Of the event.
-	hooks     [seats]*lua.LFunction     // As they were after the file had run; nil: not defined.
+	methods   map[string]*lua.LFunction  // Of the event.
+	hooks     [host.Seats]*lua.LFunction // As they were after the file had run; nil: not defined.
 
 	connect      connectEvent
 	refresh      refreshEvent
@@ -72,8 +72,8 @@ func newInstance(p *program, h *host.Plugin, log *host.Log, config map[string]an
 		in.l.Close()
 		return nil, err
 	}
-	for seat, h := range hookFunctions {
-		in.hooks[seat], _ = in.l.GetGlobal(h.name).(*lua.LFunction)
+	for seat, s := range host.Seating {
+		in.hooks[seat], _ = in.l.GetGlobal(s.Function).(*lua.LFunction)
 	}
 	h.Instances(+1)
 	return in, nil
@@ -182,8 +182,9 @@ func (in *instance) setting(name string, value any) (lua.LValue, error) {
 	return nil, fmt.Errorf("%s: a %T cannot be handed to Lua", name, value)
 }
 
-// answer asks the script about an event.
-func (in *instance) answer(ctx context.Context, seat int, ev event) (answer hooks.Answer, err error) {
+// Answer implements host.Answering: it asks the script about an event.
+func (in *instance) Answer(ctx context.Context, seat int, about any) (answer hooks.Answer, err error) {
+	ev := in.bind(about)
 	defer ev.reset()
 	f := in.hooks[seat]
 	if f == nil {
@@ -194,7 +195,7 @@ func (in *instance) answer(ctx context.Context, seat int, ev event) (answer hook
 		deadline = time.Now().Add(topDeadline)
 	}
 	in.meter.start(deadline)
-	in.hook = hookFunctions[seat].hook
+	in.hook = host.Seating[seat].Hook
 	u := &lua.LUserData{Value: ev, Env: in.l.Env, Metatable: in.eventMeta} // A new one: last call's must not come to life again.
 	in.l.Push(f)
 	in.l.Push(u)

@@ -15,7 +15,6 @@ import (
 
 	lua "github.com/yuin/gopher-lua"
 
-	"github.com/zenconn/server/hooks"
 	"github.com/zenconn/server/hooks/host"
 )
 
@@ -35,43 +34,11 @@ type Options struct {
 
 // Plugin is a loaded file. It implements every hook of package hooks and wants those the file defines.
 type Plugin struct {
-	name  string
-	hash  string
-	hooks []hooks.Hook
-	pool  *host.Pool[*instance]
-	host  *host.Plugin
-}
+	host.Plugged[*instance]
 
-// hookFunctions are the functions a file may define, in the order of seats in an instance.
-var hookFunctions = [...]struct {
-	hook hooks.Hook
-	name string
-}{
-	seatConnect:     {hooks.OnConnect, "on_connect"},
-	seatRefresh:     {hooks.OnRefresh, "on_refresh"},
-	seatSubscribe:   {hooks.OnSubscribe, "on_subscribe"},
-	seatChannel:     {hooks.OnChannel, "on_channel"},
-	seatPublish:     {hooks.OnPublish, "on_publish"},
-	seatRPC:         {hooks.OnRPC, "on_rpc"},
-	seatSend:        {hooks.OnSend, "on_send"},
-	seatUnsubscribe: {hooks.OnUnsubscribe, "on_unsubscribe"},
-	seatDisconnect:  {hooks.OnDisconnect, "on_disconnect"},
-	seatAudit:       {hooks.OnAudit, "on_audit"},
+	pool *host.Pool[*instance]
+	host *host.Plugin
 }
-
-const (
-	seatConnect = iota
-	seatRefresh
-	seatSubscribe
-	seatChannel
-	seatPublish
-	seatRPC
-	seatSend
-	seatUnsubscribe
-	seatDisconnect
-	seatAudit
-	seats
-)
 
 // Load reads, compiles and checks a file. Mistakes in it are errors that begin with "file:line: ".
 func Load(path string, o Options) (*Plugin, error) {
@@ -117,13 +84,12 @@ func LoadSource(path string, source []byte, o Options) (*Plugin, error) {
 		return nil, err
 	}
 	hash := sha256.Sum256(source)
-	p := &Plugin{name: o.Name, hash: hex.EncodeToString(hash[:]), host: h, pool: host.NewPool(o.Instances, first, create)}
-	for seat, h := range hookFunctions {
-		if first.hooks[seat] != nil {
-			p.hooks = append(p.hooks, h.hook)
-		}
+	var defined [host.Seats]bool
+	for seat, f := range first.hooks {
+		defined[seat] = f != nil
 	}
-	return p, nil
+	pool := host.NewPool(o.Instances, first, create)
+	return &Plugin{Plugged: host.Plug(o.Name, hex.EncodeToString(hash[:]), defined, pool), pool: pool, host: h}, nil
 }
 
 // located makes sure that an error names its file.
@@ -136,9 +102,9 @@ func located(path string, err error) error {
 
 // checkHooks refuses a file whose hooks would silently never be called.
 func checkHooks(path string, p *program, in *instance) error {
-	known := make([]string, len(hookFunctions))
-	for i, h := range hookFunctions {
-		known[i] = h.name
+	known := make([]string, host.Seats)
+	for i, s := range host.Seating {
+		known[i] = s.Function
 	}
 	var errs []error
 	for _, name := range in.globals() {
@@ -159,7 +125,7 @@ func checkHooks(path string, p *program, in *instance) error {
 				path, line, name))
 		}
 	}
-	if errs == nil && in.hooks == [seats]*lua.LFunction{} {
+	if errs == nil && in.hooks == [host.Seats]*lua.LFunction{} {
 		return fmt.Errorf("%s: defines no hook; the hooks are %s", path, strings.Join(known, ", "))
 	}
 	return errors.Join(errs...)
@@ -173,18 +139,6 @@ func hookLike(name string) string {
 	}
 	return name
 }
-
-// Name implements hooks.Plugin.
-func (p *Plugin) Name() string { return p.name }
-
-// Hash implements hooks.Plugin: the SHA-256 of the file.
-func (p *Plugin) Hash() string { return p.hash }
-
-// Hooks implements hooks.Selective: the hooks the file defines.
-func (p *Plugin) Hooks() []hooks.Hook { return p.hooks }
-
-// Instances is how many instances exist or are being made.
-func (p *Plugin) Instances() int { return p.pool.Made() }
 
 // Close destroys the instances. A call that is still running ends first.
 func (p *Plugin) Close() error {

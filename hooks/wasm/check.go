@@ -63,9 +63,9 @@ func whyNot(i meter.Import) string {
 
 func checkExports(exports []meter.Export) []error {
 	var errs []error
-	known := make([]string, len(hookExports))
-	for i, h := range hookExports {
-		known[i] = h.name
+	known := make([]string, host.Seats)
+	for i, s := range host.Seating {
+		known[i] = s.Function
 	}
 	memory, command, defined := false, false, false
 	for _, e := range exports {

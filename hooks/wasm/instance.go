@@ -29,7 +29,7 @@ const hostUnits = 1000
 type instance struct {
 	code   *code
 	module api.Module
-	hooks  [seats]api.Function // nil: not exported.
+	hooks  [host.Seats]api.Function // nil: not exported.
 	stack  [1]uint64
 
 	// Of the running call.
@@ -73,8 +73,8 @@ func newInstance(c *code) (*instance, error) {
 	}
 	in.module = module
 	in.forget()
-	for seat, h := range hookExports {
-		in.hooks[seat] = module.ExportedFunction(h.name) // Allocates: once is enough.
+	for seat, s := range host.Seating {
+		in.hooks[seat] = module.ExportedFunction(s.Function) // Allocates: once is enough.
 	}
 	return in, nil
 }
@@ -88,14 +88,15 @@ func (in *instance) Close() {
 	in.code.host.Instances(-1)
 }
 
-// answer asks the module about an event.
-func (in *instance) answer(ctx context.Context, seat int, ev event) (hooks.Answer, error) {
+// Answer implements host.Answering: it asks the module about an event.
+func (in *instance) Answer(ctx context.Context, seat int, about any) (hooks.Answer, error) {
+	ev := in.bind(about)
 	f := in.hooks[seat]
 	if f == nil {
 		ev.reset()
 		return hooks.Answer{Verdict: hooks.Pass}, nil
 	}
-	in.event, in.hook, in.work = ev, hookExports[seat].hook, hostUnits
+	in.event, in.hook, in.work = ev, host.Seating[seat].Hook, hostUnits
 	in.deadline, _ = ctx.Deadline() // None: see check.
 	in.spent = true                 // Unless it returns. A panic of the runtime leaves it so.
 	err := f.CallWithStack(in, in.stack[:])

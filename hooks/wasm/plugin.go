@@ -21,7 +21,6 @@ import (
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/experimental"
 
-	"github.com/zenconn/server/hooks"
 	"github.com/zenconn/server/hooks/host"
 	"github.com/zenconn/server/hooks/wasm/meter"
 )
@@ -50,11 +49,8 @@ type Options struct {
 
 // Plugin is a loaded file. It implements every hook of package hooks and wants those the file exports.
 type Plugin struct {
-	name  string
-	hash  string
-	hooks []hooks.Hook
-	code  *code
-	pool  *host.Pool[*instance]
+	host.Plugged[*instance]
+
 	close func() error
 }
 
@@ -68,37 +64,6 @@ type code struct {
 	log      *host.Log
 	host     *host.Plugin
 }
-
-// hookExports are the functions a module may export, in the order of seats in an instance.
-var hookExports = [...]struct {
-	hook hooks.Hook
-	name string
-}{
-	seatConnect:     {hooks.OnConnect, "on_connect"},
-	seatRefresh:     {hooks.OnRefresh, "on_refresh"},
-	seatSubscribe:   {hooks.OnSubscribe, "on_subscribe"},
-	seatChannel:     {hooks.OnChannel, "on_channel"},
-	seatPublish:     {hooks.OnPublish, "on_publish"},
-	seatRPC:         {hooks.OnRPC, "on_rpc"},
-	seatSend:        {hooks.OnSend, "on_send"},
-	seatUnsubscribe: {hooks.OnUnsubscribe, "on_unsubscribe"},
-	seatDisconnect:  {hooks.OnDisconnect, "on_disconnect"},
-	seatAudit:       {hooks.OnAudit, "on_audit"},
-}
-
-const (
-	seatConnect = iota
-	seatRefresh
-	seatSubscribe
-	seatChannel
-	seatPublish
-	seatRPC
-	seatSend
-	seatUnsubscribe
-	seatDisconnect
-	seatAudit
-	seats
-)
 
 // Load reads, checks, meters and compiles a file and makes a first instance, all of which takes up to some seconds. Errors begin with
 // the path.
@@ -164,17 +129,17 @@ func load(path string, binary []byte, o Options) (*Plugin, error) {
 		return nil, errors.Join(err, c.close())
 	}
 	hash := sha256.Sum256(binary)
-	p := &Plugin{name: o.Name, hash: hex.EncodeToString(hash[:]), code: c, pool: host.NewPool(o.Instances, first, create)}
-	p.close = sync.OnceValue(func() error {
-		p.pool.Close()
-		c.host.Close()
-		return p.code.close()
-	})
-	for seat, h := range hookExports {
-		if first.hooks[seat] != nil {
-			p.hooks = append(p.hooks, h.hook)
-		}
+	var exported [host.Seats]bool
+	for seat, f := range first.hooks {
+		exported[seat] = f != nil
 	}
+	pool := host.NewPool(o.Instances, first, create)
+	p := &Plugin{Plugged: host.Plug(o.Name, hex.EncodeToString(hash[:]), exported, pool)}
+	p.close = sync.OnceValue(func() error {
+		pool.Close()
+		c.host.Close()
+		return c.close()
+	})
 	return p, nil
 }
 
@@ -228,18 +193,6 @@ func (c *code) close() error {
 	c.runtime, c.cache = nil, nil
 	return errors.Join(errs...)
 }
-
-// Name implements hooks.Plugin.
-func (p *Plugin) Name() string { return p.name }
-
-// Hash implements hooks.Plugin: the SHA-256 of the file.
-func (p *Plugin) Hash() string { return p.hash }
-
-// Hooks implements hooks.Selective: the hooks the module exports.
-func (p *Plugin) Hooks() []hooks.Hook { return p.hooks }
-
-// Instances is how many instances exist or are being made.
-func (p *Plugin) Instances() int { return p.pool.Made() }
 
 // Close waits for running calls, destroys the instances and frees the code.
 func (p *Plugin) Close() error { return p.close() }
