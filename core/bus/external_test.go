@@ -22,6 +22,7 @@ import (
 
 	"github.com/zenconn/server/core/bus"
 	"github.com/zenconn/server/core/config"
+	"github.com/zenconn/server/internal/testenv"
 )
 
 // runServer starts a NATS server with JetStream at an address.
@@ -74,19 +75,9 @@ func well(t *testing.T, b *bus.Bus) {
 	}
 }
 
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // A server that comes up late is used then, and what was listened to before is heard; one that goes away and comes back as well.
 func TestExternalComesAndGoes(t *testing.T) {
-	addr := freeAddr(t)
+	addr := testenv.FreeAddr(t)
 	c := defaults()
 	c.URL = "nats://" + addr
 	b := open(t, t.TempDir(), c)
@@ -131,7 +122,7 @@ func TestExternalComesAndGoes(t *testing.T) {
 
 // Nothing of OnReconnect comes after stop.
 func TestOnReconnectStop(t *testing.T) {
-	addr := freeAddr(t)
+	addr := testenv.FreeAddr(t)
 	c := defaults()
 	c.URL = "nats://" + addr
 	b := open(t, t.TempDir(), c)
@@ -198,7 +189,7 @@ func TestUnfitExternal(t *testing.T) {
 		"of no known version":    {"nats://" + tooOld(t, "edge"), `"edge"`},
 		"no JetStream":           {plain.ClientURL(), "no JetStream"},
 		"not for this account":   {account.ClientURL(), "cannot store: "},
-		"nothing at the address": {"nats://" + freeAddr(t), "does not answer"},
+		"nothing at the address": {"nats://" + testenv.FreeAddr(t), "does not answer"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := defaults()

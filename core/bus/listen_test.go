@@ -233,17 +233,23 @@ func TestRenewedCertificate(t *testing.T) {
 func TestFreePortStaysTheSame(t *testing.T) {
 	dir, c := t.TempDir(), defaults()
 	c.Listen = "127.0.0.1:0"
-	first := open(t, dir, c)
-	addr := first.Addr()
-	if err := first.Close(); err != nil {
-		t.Fatal(err)
+	reopen := func() string {
+		b := open(t, dir, c)
+		if err := b.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return b.Addr()
 	}
-	second := open(t, dir, c)
-	if second.Addr() != addr {
-		t.Errorf("the bus was at %s and is at %s", addr, second.Addr())
-	}
-	if err := second.Close(); err != nil {
-		t.Fatal(err)
+	addr := reopen()
+	for try := 1; ; try++ { // Any other process may have got the port meanwhile, but not time and again.
+		next := reopen()
+		if next == addr {
+			break
+		}
+		if try == 5 {
+			t.Fatalf("the bus was at %s and is at %s", addr, next)
+		}
+		addr = next
 	}
 	taken, err := net.Listen("tcp", addr)
 	if err != nil {

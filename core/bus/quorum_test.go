@@ -13,6 +13,7 @@ import (
 
 	"github.com/zenconn/server/core/bus"
 	"github.com/zenconn/server/core/config"
+	"github.com/zenconn/server/internal/testenv"
 )
 
 // agents are those of a cluster on this machine.
@@ -27,7 +28,7 @@ func newAgents(t *testing.T, n int, set func(c *config.Bus)) *agents {
 	a := &agents{t: t}
 	var peers, addrs []string
 	for range n {
-		addrs = append(addrs, freeAddr(t))
+		addrs = append(addrs, testenv.FreeAddr(t))
 		peers = append(peers, "nats-route://"+addrs[len(addrs)-1])
 	}
 	for i := range n {

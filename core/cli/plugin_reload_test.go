@@ -15,6 +15,7 @@ import (
 	"github.com/lxzan/gws"
 
 	"github.com/zenconn/server/core/cli"
+	"github.com/zenconn/server/internal/testenv"
 )
 
 const reloadKey = "a-key-of-sixteen-bytes-and-more"
@@ -119,7 +120,7 @@ func TestPluginReload(t *testing.T) {
 func TestPluginReloadOnWorkers(t *testing.T) {
 	inFolder(t, "zenconn.yaml", "{auth: {type: hook}, namespaces: {default: {}}, plugins: {watch: false, deadline: 30s}}")
 	write(t, "plugins/say.lua", saying("one"))
-	bus := freeAddr(t)
+	bus := testenv.FreeAddr(t)
 	s := serve(t, "--config", "zenconn.yaml", "--api.key", reloadKey, "--bus.listen", bus)
 	ctx, cancel := context.WithCancel(t.Context())
 	var working sync.WaitGroup
@@ -127,7 +128,7 @@ func TestPluginReloadOnWorkers(t *testing.T) {
 	var log output
 	var clients []*caller
 	for i := range 4 {
-		addr, dir := freeAddr(t), t.TempDir()
+		addr, dir := testenv.FreeAddr(t), t.TempDir()
 		args := []string{
 			"worker", "--agent", "nats://" + bus, "--token-file", "data/bus.token", "--addr", addr, "--data", dir, "--name", fmt.Sprint("w", i),
 		}

@@ -334,7 +334,7 @@ func TestPluginListOfProcesses(t *testing.T) {
 	if err := os.WriteFile("plugins/words.lua", []byte(words), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	listen := freeAddr(t)
+	listen := testenv.FreeAddr(t)
 	s := serve(t, "--demo", "--bus.listen", listen, "--plugins.dir", "plugins")
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan string, 1)

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/zenconn/server/internal/testenv"
 )
 
 // post makes a request to the server API.
@@ -66,7 +68,7 @@ func TestServerAPIOfTheDemo(t *testing.T) {
 // A configured server opens its API with a key alone; on one listener it does not get in the pages' way.
 func TestServerAPIOnOneListener(t *testing.T) {
 	inFolder(t)
-	addr := freeAddr(t)
+	addr := testenv.FreeAddr(t)
 	const key = "a-key-of-sixteen-bytes-and-more"
 	s := serve(t, "--client.addr", addr, "--api.addr", addr, "--api.key", key)
 	for _, path := range []string{"/api/info", "/api"} {

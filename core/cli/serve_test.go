@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"github.com/zenconn/server/core/cli"
+	"github.com/zenconn/server/internal/testenv"
 )
 
 // served is a server run as a user would run it, inside the test's process.
@@ -41,19 +41,9 @@ func (o *output) String() string {
 	return o.b.String()
 }
 
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 func serve(t *testing.T, args ...string) *served {
 	t.Helper()
-	s := &served{client: freeAddr(t), api: freeAddr(t), stderr: &output{}, stdout: &output{}}
+	s := &served{client: testenv.FreeAddr(t), api: testenv.FreeAddr(t), stderr: &output{}, stdout: &output{}}
 	args = append([]string{"--client.addr", s.client, "--api.addr", s.api}, args...)
 	ctx, cancel := context.WithCancel(t.Context())
 	code := make(chan int, 1)
@@ -115,7 +105,7 @@ func TestServe(t *testing.T) {
 	if got := typed(t, nil, "--client.addr", s.client, "--api.addr", "", "--data", "other"); got.code != 1 || !strings.Contains(got.stderr, "client.addr") {
 		t.Errorf("a port in use: %+v", got)
 	}
-	if got := typed(t, nil, "--client.addr", freeAddr(t), "--api.addr", ""); got.code != 1 || !strings.Contains(got.stderr, "used by another instance") {
+	if got := typed(t, nil, "--client.addr", testenv.FreeAddr(t), "--api.addr", ""); got.code != 1 || !strings.Contains(got.stderr, "used by another instance") {
 		t.Errorf("a data directory in use: %+v", got)
 	}
 	if code := s.stop(); code != 0 {
@@ -146,7 +136,7 @@ func TestServe(t *testing.T) {
 
 func TestServeOnOneListener(t *testing.T) {
 	inFolder(t)
-	addr := freeAddr(t)
+	addr := testenv.FreeAddr(t)
 	s := serve(t, "--auth.type", "none", "--client.addr", addr, "--api.addr", addr)
 	for _, path := range []string{"/", "/healthz", "/metrics"} {
 		if code, body := get(t, "http://"+addr+path); code != http.StatusOK {

@@ -20,6 +20,7 @@ import (
 	"github.com/zenconn/server/core/api"
 	"github.com/zenconn/server/core/cli"
 	"github.com/zenconn/server/core/metrics"
+	"github.com/zenconn/server/internal/testenv"
 )
 
 const apiKey = "a-key-of-sixteen-bytes-and-more"
@@ -183,7 +184,7 @@ func TestAskingTheAPIFails(t *testing.T) {
 	defer old.Close()
 	foreign := httptest.NewServer(http.NotFoundHandler())
 	defer foreign.Close()
-	nobody := freeAddr(t)
+	nobody := testenv.FreeAddr(t)
 	for name, test := range map[string]struct {
 		flags []string
 		code  int

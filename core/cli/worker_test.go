@@ -15,6 +15,7 @@ import (
 	"github.com/zenconn/server/core/cli"
 	"github.com/zenconn/server/core/config"
 	"github.com/zenconn/server/core/join"
+	"github.com/zenconn/server/internal/testenv"
 )
 
 // agentBus opens the bus of an agent, which answers workers.
@@ -134,7 +135,7 @@ func TestWorkerThatIsAskedToEnd(t *testing.T) {
 	stderr := &output{}
 	ended := make(chan error, 1)
 	go func() {
-		ended <- cli.RunWorker(ctx, []string{"--agent", "nats://" + freeAddr(t), "--data", t.TempDir()}, nil, stderr, func(*join.Joined, *bus.Bus) {
+		ended <- cli.RunWorker(ctx, []string{"--agent", "nats://" + testenv.FreeAddr(t), "--data", t.TempDir()}, nil, stderr, func(*join.Joined, *bus.Bus) {
 			t.Error("it has joined nobody")
 		})
 	}()

@@ -57,16 +57,35 @@ func orphans(t *testing.T, environ ...string) (dir string, left map[int]*client)
 	return dir, left
 }
 
-// adopt runs a Supervisor that takes over what is left in a directory.
-func adopt(t *testing.T, dir string, count int) *supervised {
+// find returns the two survivors in a directory.
+func find(t *testing.T, dir string) []*supervise.Survivor {
 	t.Helper()
 	survivors, err := supervise.Find(t.Context(), dir)
+	for deadline := time.Now().Add(patience); err != nil && time.Now().Before(deadline); { // This machine may be slow to answer.
+		release(survivors)
+		survivors, err = supervise.Find(t.Context(), dir)
+	}
 	if err != nil || len(survivors) != 2 {
 		t.Fatalf("%+v %v", survivors, err)
 	}
 	for _, left := range survivors {
 		t.Cleanup(func() { left.Files[0].Close() })
 	}
+	return survivors
+}
+
+// release forgets survivors, which go on as before.
+func release(survivors []*supervise.Survivor) {
+	for _, s := range survivors {
+		s.Files[0].Close()
+		s.Close()
+	}
+}
+
+// adopt runs a Supervisor that takes over what is left in a directory.
+func adopt(t *testing.T, dir string, count int) *supervised {
+	t.Helper()
+	survivors := find(t, dir)
 	return start(t, count, children("server"), func(o *supervise.Options) {
 		o.Dir, o.Survivors, o.Files = dir, survivors, survivors[0].Files
 	})
@@ -123,16 +142,10 @@ func TestReplaceSurvivors(t *testing.T) {
 	for _, c := range left {
 		c.Close()
 	}
-	survivors, err := supervise.Find(t.Context(), dir)
-	if err != nil || len(survivors) != 2 {
-		t.Fatalf("%+v %v", survivors, err)
-	}
+	survivors := find(t, dir)
 	s := start(t, 2, children("server"), func(o *supervise.Options) { o.Dir, o.Survivors, o.Files = dir, survivors, survivors[0].Files })
 	if err := s.Restart(t.Context()); err != nil { // While they are not ready yet.
 		t.Fatal(err)
-	}
-	for _, left := range survivors {
-		left.Files[0].Close()
 	}
 	for _, now := range s.inState(supervise.StateReady) {
 		if left[now.PID] != nil {
@@ -158,6 +171,7 @@ func TestAdoptFewer(t *testing.T) {
 
 // A survivor that hangs is named, and not waited for for ever.
 func TestFindHung(t *testing.T) {
+	t.Parallel() // It mostly waits for the survivor that hangs.
 	dir, left := orphans(t)
 	var hung int
 	for pid := range left {
@@ -166,14 +180,16 @@ func TestFindHung(t *testing.T) {
 	if err := syscall.Kill(hung, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
+	// A process that is told to stop may still answer for a moment.
 	survivors, err := supervise.Find(t.Context(), dir)
+	for deadline := time.Now().Add(patience); (err == nil || len(survivors) != 1) && time.Now().Before(deadline); {
+		release(survivors)
+		survivors, err = supervise.Find(t.Context(), dir)
+	}
 	if err == nil || !strings.Contains(err.Error(), "does not answer") || len(survivors) != 1 {
 		t.Errorf("%+v %v", survivors, err)
 	}
-	for _, s := range survivors {
-		s.Files[0].Close()
-		s.Close()
-	}
+	release(survivors)
 	for pid := range left {
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 			t.Error(err)
@@ -184,7 +200,8 @@ func TestFindHung(t *testing.T) {
 
 // Children that nobody takes over end by themselves, and what they leave is cleaned up.
 func TestAbandoned(t *testing.T) {
-	dir, left := orphans(t, abandonVariable+"=500ms")
+	t.Parallel()                                   // It mostly waits.
+	dir, left := orphans(t, abandonVariable+"=2s") // Enough for a slow machine to begin.
 	ended(t, left)
 	survivors, err := supervise.Find(t.Context(), dir)
 	if err != nil || len(survivors) != 0 {

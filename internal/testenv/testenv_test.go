@@ -2,6 +2,7 @@ package testenv_test
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -73,5 +74,21 @@ func TestProgramTakesTheFirstThatIsThere(t *testing.T) {
 	t.Setenv("PATH", dir)
 	if got := testenv.Program(t, "first.exe", "second.exe"); got != path {
 		t.Errorf("Program = %s, want %s", got, path)
+	}
+}
+
+func TestFreeAddr(t *testing.T) {
+	seen := map[string]bool{}
+	for range 200 {
+		addr := testenv.FreeAddr(t)
+		if seen[addr] {
+			t.Fatalf("%s was given twice", addr)
+		}
+		seen[addr] = true
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Close()
 	}
 }

@@ -9,13 +9,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/zenconn/server/internal/testenv"
 	"github.com/zenconn/server/test/chaos"
 	"github.com/zenconn/server/test/server"
 )
 
 func TestTwoAgentsOnOneDirectory(t *testing.T) {
 	s := server.Start(t, server.Options{Config: open})
-	code, _, stderr := server.Execute(t, s.Dir(), "--config", "zenconn.yaml", "--client.addr", server.FreeAddr(t), "--api.addr", server.FreeAddr(t), "--data", "data")
+	code, _, stderr := server.Execute(t, s.Dir(), "--config", "zenconn.yaml", "--client.addr", testenv.FreeAddr(t), "--api.addr", testenv.FreeAddr(t), "--data", "data")
 	if want := filepath.Join(s.Dir(), "data") + " is used by another instance (pid "; code != 1 || !strings.Contains(stderr, want) {
 		t.Errorf("exit code %d\n%s", code, stderr)
 	}
@@ -27,7 +28,7 @@ func TestTwoAgentsOnOneDirectory(t *testing.T) {
 // strangers starts an agent whose bus lets workers in, and returns where that is.
 func strangers(t *testing.T) (s *server.Server, nats string) {
 	t.Helper()
-	addr := server.FreeAddr(t)
+	addr := testenv.FreeAddr(t)
 	return server.Start(t, server.Options{Config: open + "bus: {listen: '" + addr + "'}\n"}), "nats://" + addr
 }
 
@@ -37,7 +38,7 @@ func TestWorkerWithAWrongToken(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "token"), []byte("geheim-geheim-geheim"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	code, _, stderr := server.Execute(t, dir, "worker", "--agent", nats, "--token-file", "token", "--addr", server.FreeAddr(t))
+	code, _, stderr := server.Execute(t, dir, "worker", "--agent", nats, "--token-file", "token", "--addr", testenv.FreeAddr(t))
 	if code != 1 || !strings.Contains(stderr, "the bus refuses this process: is the token, the user or the certificate right?") {
 		t.Errorf("exit code %d\n%s", code, stderr)
 	}
@@ -90,7 +91,7 @@ func TestWorkerOfAnIncompatibleVersion(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, _, stderr := server.ExecuteProgram(t, other(t, test.file, test.line, test.changed), t.TempDir(),
-				"worker", "--agent", nats, "--token-file", token, "--addr", server.FreeAddr(t))
+				"worker", "--agent", nats, "--token-file", token, "--addr", testenv.FreeAddr(t))
 			if code != 1 || !strings.Contains(strings.ReplaceAll(stderr, `\"`, `"`), test.want) {
 				t.Errorf("exit code %d\n%s", code, stderr)
 			}

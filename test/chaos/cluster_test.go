@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/zenconn/server/internal/testenv"
 	"github.com/zenconn/server/test/chaos"
 	"github.com/zenconn/server/test/server"
 )
@@ -16,7 +17,7 @@ func agents(t *testing.T) (all [3]*server.Server) {
 	var peers []string
 	var listen [3]string
 	for i := range listen {
-		listen[i] = server.FreeAddr(t)
+		listen[i] = testenv.FreeAddr(t)
 		peers = append(peers, "nats-route://"+listen[i])
 	}
 	for i := range all {

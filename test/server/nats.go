@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/zenconn/server/internal/testenv"
 )
 
 // natsModule is the program that the module's own version of NATS is built from.
@@ -63,10 +65,10 @@ func NATSNodes(t testing.TB, n int) []*NATSNode {
 	}
 	nodes, routes := make([]*NATSNode, n), make([]string, n)
 	for i := range nodes {
-		routes[i] = "nats-route://" + FreeAddr(t)
+		routes[i] = "nats-route://" + testenv.FreeAddr(t)
 	}
 	for i := range nodes {
-		addr, health := FreeAddr(t), FreeAddr(t)
+		addr, health := testenv.FreeAddr(t), testenv.FreeAddr(t)
 		_, port, _ := strings.Cut(addr, ":")
 		_, monitor, _ := strings.Cut(health, ":")
 		node := &NATSNode{t: t, URL: "nats://" + addr, health: "http://" + health + "/healthz"}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -13,11 +12,13 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/zenconn/server/internal/testenv"
 )
 
 const (
-	readyTimeout = 30 * time.Second
-	stopTimeout  = 30 * time.Second // Beyond the server's own shutdown timeout.
+	readyTimeout = 3 * time.Minute // With the race detector and plugins to compile a slow machine takes its time.
+	stopTimeout  = time.Minute     // Beyond the server's own shutdown timeout.
 )
 
 // Options say how a server under test is run. The zero value runs it with nothing but addresses and a data directory.
@@ -73,7 +74,7 @@ func launch(t testing.TB, o Options) (s *Server, second *Options) {
 		o.Dir = t.TempDir()
 	}
 	o, second = arrange(t, o)
-	s = &Server{t: t, options: o, client: FreeAddr(t), api: FreeAddr(t)}
+	s = &Server{t: t, options: o, client: testenv.FreeAddr(t), api: testenv.FreeAddr(t)}
 	for name, text := range o.Plugins {
 		s.WritePlugin(name, text)
 	}
@@ -267,18 +268,6 @@ func status(ctx context.Context, url string) int {
 	defer res.Body.Close()
 	io.Copy(io.Discard, res.Body) //nolint:errcheck // Only the status is asked for.
 	return res.StatusCode
-}
-
-// FreeAddr finds a loopback port nobody listens on. The server gets the number, not the socket, so that it can come back on the
-// same port after a restart.
-func FreeAddr(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // logBuffer collects the output of a process.
