@@ -15,7 +15,7 @@ PLATFORMS := linux/amd64 linux/arm64 darwin/arm64 windows/amd64
 GOLANGCI_LINT := v2.15.0
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race lint fmt fuzz cross bench-smoke generate proto docker clean
+.PHONY: help build test race lint fmt fuzz cross bench-smoke bench-all generate proto docker clean
 
 help: ## List the targets
 	@awk -F ': .*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,12 @@ cross: ## Build for every supported platform: dist/
 
 bench-smoke: build ## Run each scenario of the load generator against a server of its own for a moment
 	.ci/bench-smoke ./zenconn
+
+# Arguments of bench/compare for `make bench-all`, such as BENCHFLAGS="-runs 7 -case '^fanout'"; -h lists them.
+BENCHFLAGS ?=
+
+bench-all: build ## Measure the server beside the control and its goals, 15 minutes: the tables of docs/PERFORMANCE.md
+	$(GO) run ./bench/compare -server ./zenconn $(BENCHFLAGS)
 
 generate: ## Make again what is generated from the code
 	$(GO) generate ./...

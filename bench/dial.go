@@ -132,6 +132,9 @@ func (d *dialer) dial(ctx context.Context, p plan) (c *client, conn net.Conn, la
 	var mask [4]byte
 	rand.Read(mask[:]) //nolint:errcheck // It never fails.
 	c.mask = binary.BigEndian.Uint32(mask[:])
+	if d.options.Bare {
+		return c, conn, last, nil
+	}
 	token, data, err := d.options.identity(p.number)
 	if err == nil {
 		c.send(d.codec.appendConnect(nil, c.id(), token, data))

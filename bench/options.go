@@ -58,6 +58,7 @@ type Options struct {
 	Token       string        `json:"-"`                     // JWT that every client connects with.
 	TokenSecret string        `json:"-"`                     // HMAC secret to sign a JWT for each client instead.
 	UserData    string        `json:"user_data,omitempty"`   // Clients connect with data {"user":"<UserData>-<n>"}.
+	Bare        bool          `json:"bare,omitempty"`        // Connect: only the WebSocket handshake, without a connect command.
 }
 
 // Defaults returns the options of a run that tells something about a server on this machine within about ten seconds. They have
@@ -115,6 +116,7 @@ func (o *Options) Check() error {
 	need(o.Concurrency >= 1 && o.Concurrency <= 4096, "concurrency: want 1 to 4096")
 	need(o.Readers <= 256, "readers: want at most 256")
 	need(o.Token == "" || o.TokenSecret == "", "token and token-secret exclude each other")
+	need(!o.Bare || o.Scenario == Connect && o.Token+o.TokenSecret+o.UserData == "", "bare: only connect can do it, and without saying who connects")
 	need(o.Rate >= 0 && o.Rate <= 1e7, "rate: want 0 to 10000000 publications per second")
 	switch o.Scenario {
 	case Connect:

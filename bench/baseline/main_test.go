@@ -72,6 +72,25 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
+func TestBareHandshakes(t *testing.T) {
+	o := small(bench.Connect, start(t))
+	o.Bare = true
+	r, err := bench.Run(t.Context(), o, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, r)
+	o.UserData = "somebody"
+	if _, err := bench.Run(t.Context(), o, nil); err == nil {
+		t.Error("without a connect command nobody can say who connects")
+	}
+	o = small(bench.Echo, "127.0.0.1:1")
+	o.Bare = true
+	if _, err := bench.Run(t.Context(), o, nil); err == nil || !strings.Contains(err.Error(), "only connect can do it") {
+		t.Errorf("echo without connect commands: %v", err)
+	}
+}
+
 // check looks at the report of a run in which all went well.
 func check(t *testing.T, r *bench.Report) {
 	t.Helper()

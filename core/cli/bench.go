@@ -52,7 +52,10 @@ return. With --rate 0, as fast as it goes.`,
 		bench.Connect, "Clients that connect: connects per second",
 		`Connections are made as fast as the server answers, --concurrency at a time, each with its connect command; latency is from the
 dialing to the answer. They stay open until all are there.`,
-		func(f *pflag.FlagSet, o *bench.Options) { f.IntVar(&o.Clients, "clients", o.Clients, "connections") },
+		func(f *pflag.FlagSet, o *bench.Options) {
+			f.IntVar(&o.Clients, "clients", o.Clients, "connections")
+			f.BoolVar(&o.Bare, "bare", o.Bare, "only the WebSocket handshake, without a connect command")
+		},
 	}, {
 		bench.Idle, "Idle connections with one subscription each: memory",
 		`Connections with a channel each are opened and held. With --pid, the server's resident memory before and at the end.`,
