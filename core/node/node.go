@@ -241,7 +241,7 @@ func (n *Node) Run(ctx context.Context, clients net.Listener, beside ...func(con
 // keepers are what clients need, and what therefore outlives them.
 func (n *Node) keepers() []func(context.Context) error {
 	all := []func(context.Context) error{
-		func(ctx context.Context) error { tuneCollector(ctx); <-ctx.Done(); return nil },
+		func(ctx context.Context) error { newCollector(n.log).run(ctx); return nil },
 		n.calls.Run, n.belong, func(ctx context.Context) error { n.services.Run(ctx); return nil },
 	}
 	if n.history != nil {
