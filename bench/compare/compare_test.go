@@ -48,7 +48,8 @@ func TestCompare(t *testing.T) {
 	}
 }
 
-// TestRunsThatFail has a server that does not start and one that is refused everything: both are shown, and nothing else is lost.
+// TestRunsThatFail has a server that does not start, one that refuses everybody, and one whose audit is stored nowhere: all are shown, and
+// nothing else is lost.
 func TestRunsThatFail(t *testing.T) {
 	t.Cleanup(func() { goleak.VerifyNone(t) })
 	dir := t.TempDir()
@@ -56,11 +57,14 @@ func TestRunsThatFail(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &measurer{programs: p, runs: 1, warmup: 50 * time.Millisecond, duration: 100 * time.Millisecond}
+	m := &measurer{programs: p, runs: 1, warmup: 50 * time.Millisecond, duration: 100 * time.Millisecond, patience: time.Second}
 	g := group{
 		id: "echo", name: "echo", scenario: bench.Echo, args: []string{"--clients", "3"}, figures: []figure{perSecond("trips")},
-		servers: []server{control, {name: "broken", args: []string{"--audit.mode", "never"}}, {name: "closed", environ: []string{"ZENCONN_AUTH__TYPE=hook"}}},
-		rows:    []row{{"broken", control.name, nil}, {"closed", control.name, nil}},
+		servers: []server{
+			control, {name: "broken", args: []string{"--audit.mode", "never"}}, {name: "closed", environ: []string{"ZENCONN_AUTH__TYPE=hook"}},
+			auditClickHouse("clickhouse://127.0.0.1:1/nobody"),
+		},
+		rows: []row{{"broken", control.name, nil}, {"closed", control.name, nil}, {"audit in ClickHouse", "", nil}},
 	}
 	m.tell = newProgress(io.Discard, []group{g}, 1).tell
 	one, err := m.measure(t.Context(), &g)
@@ -71,7 +75,7 @@ func TestRunsThatFail(t *testing.T) {
 	writeTable(&out, []*measured{one})
 	for _, want := range []string{
 		"**failed:** 1 of 1 runs of broken: the server is not ready: it has ended: ", "audit.mode: want one of fast, durable",
-		"**failed:** 1 of 1 runs of closed: ",
+		"**failed:** 1 of 1 runs of closed: ", "**failed:** 1 of 1 runs of audit in ClickHouse: nothing of the audit has come to its store",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the table lacks %q:\n%s", want, &out)

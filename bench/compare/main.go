@@ -67,7 +67,7 @@ func compare(ctx context.Context, o *options, out, progress io.Writer) error {
 		}
 		return nil
 	}
-	m := &measurer{runs: o.runs, warmup: o.warmup, duration: o.duration}
+	m := &measurer{runs: o.runs, warmup: o.warmup, duration: o.duration, patience: storeTime}
 	dir, err := os.MkdirTemp("", "zenconn-compare-")
 	if err != nil {
 		return err

@@ -47,6 +47,7 @@ type measurer struct {
 	runs     int
 	warmup   time.Duration
 	duration time.Duration
+	patience time.Duration // See storeTime.
 	tell     func(group *group, server string, run int, r *result)
 }
 
@@ -103,11 +104,7 @@ func (m *measurer) once(ctx context.Context, g *group, s *server) (*result, erro
 	if err := json.Unmarshal(out, r); err != nil {
 		return nil, fmt.Errorf("the load generator: %w", err)
 	}
-	lost, err := server.dropped()
-	if err == nil && lost > 0 {
-		err = fmt.Errorf("the audit dropped %.0f events", lost)
-	}
-	return r, err
+	return r, server.checkAudit(ctx, m.patience)
 }
 
 // command returns the load generator's arguments for a server, but for its address.

@@ -35,6 +35,7 @@ const apiKey = "comparing-needs-no-secret"
 const (
 	startTime = 30 * time.Second
 	stopTime  = 20 * time.Second
+	storeTime = 20 * time.Second // For the first events to come to the audit's store, after a run.
 )
 
 // programs are the files that are run.
@@ -139,27 +140,54 @@ func (r *running) stop() {
 	}
 }
 
-// dropped returns how many events the server's audit has lost.
-func (r *running) dropped() (events float64, err error) {
+// checkAudit returns an error when the server's audit has lost events, or none of them has come to its store.
+func (r *running) checkAudit(ctx context.Context, patience time.Duration) error {
 	if r.api == "" {
-		return 0, nil
+		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		var recorded, dropped, stored float64
+		err := r.metrics(map[string]*float64{
+			"zenconn_audit_recorded_total": &recorded, "zenconn_audit_dropped_total": &dropped, "zenconn_audit_drain_events_total": &stored,
+		})
+		switch {
+		case err != nil:
+			return err
+		case dropped > 0:
+			return fmt.Errorf("the audit dropped %.0f events", dropped)
+		case recorded == 0 || stored > 0:
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return errors.New("nothing of the audit has come to its store")
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// metrics adds up the values of each name, over all labels.
+func (r *running) metrics(sums map[string]*float64) error {
 	body, err := get(r.api + "/metrics")
 	if err != nil {
-		return 0, err
+		return err
 	}
 	for lines := bufio.NewScanner(bytes.NewReader(body)); lines.Scan(); {
-		name, value, _ := strings.Cut(lines.Text(), " ")
-		if !strings.HasPrefix(name, "zenconn_audit_dropped_total") {
+		sample, value, _ := strings.Cut(lines.Text(), " ")
+		name, _, _ := strings.Cut(sample, "{")
+		sum, wanted := sums[name]
+		if !wanted {
 			continue
 		}
 		n, err := strconv.ParseFloat(value, 64)
 		if err != nil {
-			return 0, err
+			return err
 		}
-		events += n
+		*sum += n
 	}
-	return events, nil
+	return nil
 }
 
 func get(url string) ([]byte, error) {
