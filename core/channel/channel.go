@@ -55,6 +55,13 @@ func ParseSlowPolicy(word string) (p SlowPolicy, ok bool) {
 	return SlowPolicy(max(i, 0)), i >= 0
 }
 
+// Batch says how publications of a channel wait for others, to be delivered together.
+type Batch struct {
+	Delay  time.Duration // How long at most; 0: they do not wait.
+	Size   int           // So many wait for no more.
+	Latest bool          // Only the newest of them is delivered.
+}
+
 // Namespace holds the options of its channels. It is immutable.
 type Namespace struct {
 	Name          string
@@ -68,6 +75,8 @@ type Namespace struct {
 	Recovery      bool
 	ExcludeSender bool
 	SlowConsumer  SlowPolicy
+	Batch         Batch
+	Numbers       bool // Clients may have channels named by their numbers: channel compaction.
 	Binary        bool // Publications may be anything; otherwise they are JSON.
 	AuditPayload  config.PayloadPolicy
 	Reserved      bool // Only the server itself publishes: no client, plugin or caller of the server API does, and no plugin says how.
@@ -112,6 +121,7 @@ func New(namespaces map[string]config.Namespace, maxLength int) (*Namespaces, er
 			Name: name, Subscribe: subscribe, Publish: publish, Presence: c.Presence, JoinLeave: c.JoinLeave,
 			HistorySize: c.HistorySize, HistoryTTL: c.HistoryTTL, Recovery: c.Recovery, ExcludeSender: c.ExcludeSender,
 			Durable: c.HistoryStorage == "file" && c.HistorySize > 0, SlowConsumer: slow, Binary: c.Content == "binary", AuditPayload: c.AuditPayload,
+			Batch: Batch{Delay: c.BatchMaxDelay, Size: c.BatchMaxSize, Latest: c.BatchLatest}, Numbers: c.ChannelNumbers,
 		}
 	}
 	return n, nil

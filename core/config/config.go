@@ -43,7 +43,15 @@ type Client struct {
 
 // WebSocket is the WebSocket transport.
 type WebSocket struct {
-	Paths []string `koanf:"paths" doc:"URL paths that accept WebSocket connections."`
+	Paths       []string    `koanf:"paths" doc:"URL paths that accept WebSocket connections."`
+	Compression Compression `koanf:"compression"`
+}
+
+// Compression is permessage-deflate (RFC 7692).
+type Compression struct {
+	Enabled bool `koanf:"enabled" doc:"Compress messages to clients that offer permessage-deflate, and let them do so. It saves bandwidth and costs CPU time, once for a publication however many get it."`
+	Level   int  `koanf:"level" doc:"1 (fastest) to 9 (smallest)."`
+	MinSize Size `koanf:"min_size" doc:"Shorter messages are not compressed: it gains little, or nothing."`
 }
 
 // Ping is the watch over silent clients.
@@ -109,6 +117,10 @@ type Namespace struct {
 	Recovery       bool          `koanf:"recovery" doc:"Let clients recover what they missed; needs history."`
 	ExcludeSender  bool          `koanf:"exclude_sender" doc:"Do not deliver a publication to the session that published it."`
 	SlowConsumer   string        `koanf:"slow_consumer" doc:"When a client's queue is full: disconnect (3008), drop_oldest, or conflate (keep only the newest publication of the channel)."`
+	BatchMaxDelay  time.Duration `koanf:"batch_max_delay" doc:"How long publications of a channel may wait for others, to reach each subscriber in one message; 1ms to 1s. 0: they do not wait."`
+	BatchMaxSize   int           `koanf:"batch_max_size" doc:"So many publications, or 64 KiB of them, wait for no more; 2 to 10000."`
+	BatchLatest    bool          `koanf:"batch_flush_latest" doc:"Deliver only the newest of those that waited, for channels that tell a state. It excludes recovery."`
+	ChannelNumbers bool          `koanf:"allow_channel_compaction" doc:"Name channels by a number instead of their name in what is pushed to clients that ask for it, as the JavaScript SDK does."`
 	Content        string        `koanf:"content" doc:"What publications hold: json (checked), or binary (Protobuf clients only)."`
 	AuditPayload   PayloadPolicy `koanf:"audit_payload" doc:"What the audit keeps of payloads: full (also true), hash (their SHA-256), or none (also false)."`
 }

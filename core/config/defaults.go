@@ -13,8 +13,11 @@ func Default() Config {
 			ConnectTimeout:   15 * time.Second,
 			WriteTimeout:     10 * time.Second,
 			ReadBuffer:       1 << 10,
-			WebSocket:        WebSocket{Paths: []string{"/connection/websocket"}},
-			Ping:             Ping{Interval: 25 * time.Second, Timeout: 8 * time.Second},
+			WebSocket: WebSocket{
+				Paths:       []string{"/connection/websocket"},
+				Compression: Compression{Level: 1, MinSize: 512},
+			},
+			Ping: Ping{Interval: 25 * time.Second, Timeout: 8 * time.Second},
 			Limits: Limits{
 				FrameSize: 64 << 10,
 				// Far above what a person can cause and far below what hurts; a burst of two seconds covers an application that
@@ -65,6 +68,7 @@ func DefaultNamespace() Namespace {
 		HistoryTTL:     10 * time.Minute,
 		HistoryStorage: "file",
 		SlowConsumer:   "disconnect",
+		BatchMaxSize:   100,
 		Content:        "json",
 		AuditPayload:   PayloadFull,
 	}

@@ -118,6 +118,9 @@ func (v *validator) client(c *Client) {
 		v.require(!slices.Contains(paths[:i], path), fmt.Sprintf("%q is there twice", path), "client.websocket.paths")
 	}
 
+	level := c.WebSocket.Compression.Level
+	v.require(level >= 1 && level <= 9, fmt.Sprintf("want 1 to 9, not %d", level), "client.websocket.compression.level")
+
 	// The protocol tells clients the interval in whole seconds.
 	v.require(c.Ping.Interval >= time.Second, fmt.Sprintf("want at least 1s, not %s", durationText(c.Ping.Interval)), "client.ping.interval")
 	v.positive("client.ping.timeout", c.Ping.Timeout)
@@ -183,6 +186,13 @@ func (v *validator) namespace(path string, n Namespace) {
 	v.require(n.HistorySize <= 0 || n.HistoryStorage != "file" || n.HistoryTTL == 0 || n.HistoryTTL >= time.Second, fmt.Sprintf("history in files needs at least 1s, not %s",
 		durationText(n.HistoryTTL)), path+"history_ttl", path+"history_storage")
 	v.require(!n.Recovery || n.HistorySize > 0, "recovery needs history: set "+path+"history_size", path+"recovery", path+"history_size")
+	v.require(n.BatchMaxDelay == 0 || n.BatchMaxDelay >= time.Millisecond && n.BatchMaxDelay <= time.Second,
+		fmt.Sprintf("want 1ms to 1s, or 0, not %s", durationText(n.BatchMaxDelay)), path+"batch_max_delay")
+	v.require(n.BatchMaxSize >= 2 && n.BatchMaxSize <= 10_000, fmt.Sprintf("want 2 to 10000, not %d", n.BatchMaxSize), path+"batch_max_size")
+	v.require(!n.BatchLatest || n.BatchMaxDelay > 0, "only what waits can be outdated: set "+path+"batch_max_delay",
+		path+"batch_flush_latest", path+"batch_max_delay")
+	v.require(!n.Recovery || !n.BatchLatest, "batch_flush_latest drops publications that recovery promises: want one of the two",
+		path+"batch_flush_latest", path+"recovery")
 	v.require(!n.Recovery || n.SlowConsumer != "drop_oldest" && n.SlowConsumer != "conflate",
 		fmt.Sprintf("slow_consumer %s drops publications that recovery promises: want disconnect, or no recovery", n.SlowConsumer),
 		path+"slow_consumer", path+"recovery")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"hash/maphash"
 	"iter"
+	"sync/atomic"
 
 	"github.com/zenconn/server/core"
 	"github.com/zenconn/server/core/channel"
@@ -35,6 +36,7 @@ type Hub struct {
 	delivered func(pub *core.Publication, deliveries, drops int)
 	count     metrics.Live
 	shards    shards
+	numbers   atomic.Int64 // The last that a channel was given.
 }
 
 // New makes a hub.
@@ -55,12 +57,18 @@ func New(o Options) *Hub {
 // Join makes a member of the channel. Publications are kept back for it until its Release.
 func (h *Hub) Join(ns *channel.Namespace, name string, opts MemberOptions) *Member {
 	m := &Member{
-		queue: opts.Queue, session: opts.Session, info: opts.Info, presence: opts.Presence, joinLeave: opts.JoinLeave,
+		queue: opts.Queue, encoding: opts.Queue.Encoding(), session: opts.Session, info: opts.Info, presence: opts.Presence, joinLeave: opts.JoinLeave,
 		positioned: opts.Positioned, owner: opts.Owner,
 	}
 	m.held.Store(new(held))
 	t := h.shards.lock(name, policy(ns))
 	t.addLocked(m)
+	if opts.Numbered {
+		m.encoding |= protocol.Numbered
+		if t.number.Load() == 0 {
+			t.number.Store(h.numbers.Add(1))
+		}
+	}
 	h.shards.unlock(t)
 	if h.relay == nil {
 		return m
@@ -188,7 +196,7 @@ func (h *Hub) publishInOrder(ctx context.Context, t *topic, ns *channel.Namespac
 // it allocates or waits per member.
 func (t *topic) fanOut(pub placed, g *outbound.Gather) (deliveries, drops int) {
 	except := pub.Except
-	var frames [protocol.Encodings][]byte
+	var frames protocol.Frames
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	for _, m := range t.members {
@@ -202,11 +210,11 @@ func (t *topic) fanOut(pub placed, g *outbound.Gather) (deliveries, drops int) {
 		if covers(m.known, pub) {
 			continue
 		}
-		e := m.queue.Encoding()
-		if frames[e] == nil {
-			frames[e] = e.AppendPublicationFrame(nil, t.name, pub.Publication)
+		frame := frames[m.encoding]
+		if frame == nil {
+			frame = t.frame(&frames, m, pub.Publication)
 		}
-		switch m.queue.Enqueue(frames[e], &t.lane) {
+		switch m.queue.Enqueue(frame, &t.lane) {
 		case outbound.Waiting:
 			deliveries++
 		case outbound.Dirty:
@@ -220,6 +228,13 @@ func (t *topic) fanOut(pub placed, g *outbound.Gather) (deliveries, drops int) {
 		}
 	}
 	return deliveries, drops
+}
+
+// frame makes the frame of a publication for one of the members, and those like it.
+func (t *topic) frame(frames *protocol.Frames, m *Member, pub *core.Publication) []byte {
+	return frames.Fill(m.encoding, m.queue.Deflate(), func(e protocol.Encoding) []byte {
+		return e.AppendPublicationFrame(nil, t.name, t.number.Load(), pub)
+	})
 }
 
 // fanOut hands a publication to the members of a channel, and tells of those it could not be queued for.
@@ -256,7 +271,7 @@ func (h *Hub) Announced(name string, change Change, who core.ClientInfo) {
 	} else {
 		push.Leave = &protocol.Leave{Info: info}
 	}
-	var frames [protocol.Encodings][]byte
+	var frames protocol.Frames
 	g := h.flushers.Gather()
 	defer g.Flush()
 	t.mu.RLock()
@@ -265,11 +280,13 @@ func (h *Hub) Announced(name string, change Change, who core.ClientInfo) {
 		if !m.joinLeave || m.held.Load() != nil {
 			continue // One that is just joining asks for the presence when it has joined.
 		}
-		e := m.queue.Encoding()
-		if frames[e] == nil {
-			frames[e] = e.AppendFrame(nil, e.Format().AppendReply(nil, &protocol.Reply{Push: push}))
+		frame := frames[m.encoding]
+		if frame == nil {
+			frame = frames.Fill(m.encoding, m.queue.Deflate(), func(e protocol.Encoding) []byte {
+				return e.AppendPushFrame(nil, t.number.Load(), push)
+			})
 		}
-		if r := m.queue.Enqueue(frames[e], nil); r == outbound.Dirty || r == outbound.Overrun {
+		if r := m.queue.Enqueue(frame, nil); r == outbound.Dirty || r == outbound.Overrun {
 			g.Add(m.queue)
 		}
 	}

@@ -6,12 +6,14 @@ import (
 
 	"github.com/zenconn/server/core"
 	"github.com/zenconn/server/core/outbound"
+	"github.com/zenconn/server/core/protocol"
 )
 
 // Member is one connection listening to one channel.
 type Member struct {
 	// Fixed after Join.
 	queue      *outbound.Queue
+	encoding   protocol.Encoding
 	session    core.ID
 	info       core.ClientInfo
 	presence   bool
@@ -37,6 +39,7 @@ type MemberOptions struct {
 	Info      core.ClientInfo
 	Presence  bool // Show it in the channel's presence.
 	JoinLeave bool // Tell it who comes and goes.
+	Numbered  bool // Name the channel by its Number to it.
 
 	// Positioned says that it must get every publication or be told that it does not. Only a hub with a relay may have to tell that
 	// after Release.
@@ -49,6 +52,15 @@ func (m *Member) Info() core.ClientInfo { return m.info }
 
 // Channel returns the channel the member listens to.
 func (m *Member) Channel() string { return m.topic.name }
+
+// Number returns what stands for the channel in the pushes to the member; 0: the channel's name does. A channel keeps its number as long
+// as it has members on this node, and no other channel of the node ever has the same.
+func (m *Member) Number() int64 {
+	if m.encoding&protocol.Numbered == 0 {
+		return 0
+	}
+	return m.topic.number.Load()
+}
 
 // maxHeld is how many publications are kept back for a member that is just joining. Joining takes one reading of the history;
 // a channel that publishes more in that time makes the subscription start again.
@@ -118,8 +130,8 @@ func (m *Member) Release(known core.Position) bool {
 	h.released, m.known = true, known
 	for _, pub := range h.pubs {
 		if !covers(known, pub) {
-			frame := m.queue.Encoding().AppendPublicationFrame(nil, m.topic.name, pub.Publication)
-			m.queue.Enqueue(frame, &m.topic.lane)
+			var frames protocol.Frames
+			m.queue.Enqueue(m.topic.frame(&frames, m, pub.Publication), &m.topic.lane)
 		}
 	}
 	h.pubs = nil

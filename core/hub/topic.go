@@ -3,6 +3,7 @@ package hub
 import (
 	"hash/maphash"
 	"sync"
+	"sync/atomic"
 
 	"github.com/zenconn/server/core/outbound"
 )
@@ -18,6 +19,8 @@ type topic struct {
 	// be held during a history call; mu may not.
 	order    sync.Mutex
 	sequence order // Guarded by order; of a hub without a relay.
+
+	number atomic.Int64 // Stands for the name in pushes to some of the members; 0: to none of them. It is given once, under mu.
 
 	mu      sync.RWMutex // Guards all below.
 	members []*Member

@@ -78,6 +78,7 @@ type Queue struct {
 	// Fixed after construction.
 	raw      syscall.RawConn // nil where the socket cannot be written without blocking.
 	encoding protocol.Encoding
+	deflate  *protocol.Deflate // Where the encoding is Deflated.
 	limits   Limits
 	drops    Drops
 	closing  func(core.Disconnect) []byte // Makes the frame that says goodbye; may return nil.
@@ -121,6 +122,12 @@ func New(conn net.Conn, encoding protocol.Encoding, limits Limits, drops Drops, 
 // Encoding returns how frames for this connection must be encoded.
 func (q *Queue) Encoding() protocol.Encoding { return q.encoding }
 
+// Compress says what compresses the frames of a Deflated connection. It comes before everything else.
+func (q *Queue) Compress(d *protocol.Deflate) { q.deflate = d }
+
+// Deflate returns what compresses the frames of a Deflated connection.
+func (q *Queue) Deflate() *protocol.Deflate { return q.deflate }
+
 // Enqueue adds one frame, which must not change afterwards. When the queue is full the lane's policy decides; a full queue
 // without a policy that makes room ends with 3008.
 func (q *Queue) Enqueue(frame []byte, lane *Lane) Result {
@@ -145,9 +152,13 @@ func (q *Queue) Enqueue(frame []byte, lane *Lane) Result {
 	return Dirty
 }
 
-// Send frames a payload of one or more replies and queues it. It is followed by Flush.
+// Send frames a payload of one or more replies and queues it, compressed if the connection has that. It is followed by Flush.
 func (q *Queue) Send(payload []byte) {
-	q.Enqueue(q.encoding.AppendFrame(make([]byte, 0, len(payload)+maxHeader), payload), nil)
+	frame := q.encoding.AppendFrame(make([]byte, 0, len(payload)+maxHeader), payload)
+	if q.deflate != nil {
+		frame = q.deflate.Frame(q.encoding, frame)
+	}
+	q.Enqueue(frame, nil)
 }
 
 // maxHeader is the longest frame header of any encoding (RFC 6455 §5.2, unmasked).

@@ -32,12 +32,13 @@ func BenchmarkAppendPublicationFrame(b *testing.B) {
 		Data: chatMessage(), Offset: 1000, Time: 1700000000000,
 		Info: &core.ClientInfo{User: "alice", Client: core.NewID().String(), ConnInfo: []byte(`{"name":"Alice"}`)},
 	}
-	for e := range protocol.Encodings {
-		b.Run(e.Format().String(), func(b *testing.B) {
+	for _, format := range formats {
+		e := protocol.WebSocketEncoding(format)
+		b.Run(format.String(), func(b *testing.B) {
 			b.ReportAllocs()
 			buf := make([]byte, 0, 4096)
 			for b.Loop() {
-				buf = e.AppendPublicationFrame(buf[:0], "room:1", p)
+				buf = e.AppendPublicationFrame(buf[:0], "room:1", 0, p)
 			}
 		})
 	}

@@ -24,16 +24,9 @@ func (f Format) AppendReply(dst []byte, r *Reply) []byte {
 	return appendJSONReply(dst, r)
 }
 
-// AppendPublication appends the push of p in the channel to dst, in the way of AppendReply.
-func (f Format) AppendPublication(dst []byte, channel string, p *core.Publication) []byte {
-	if f == JSON && len(dst) > 0 {
-		dst = append(dst, '\n')
-	}
-	return f.appendPublication(dst, channel, p)
-}
-
-// appendPublication appends the push without joining it to what is in dst. The messages it is made of stay on the stack.
-func (f Format) appendPublication(dst []byte, channel string, p *core.Publication) []byte {
+// appendPublication appends the push without joining it to what is in dst. A channel that has a number has no name. The messages it is
+// made of stay on the stack.
+func (f Format) appendPublication(dst []byte, channel string, number int64, p *core.Publication) []byte {
 	pub := Publication{Data: p.Data, Offset: p.Offset, Tags: p.Tags, Time: p.Time}
 	var info ClientInfo
 	if p.Info != nil {
@@ -41,7 +34,7 @@ func (f Format) appendPublication(dst []byte, channel string, p *core.Publicatio
 		info.ConnInfo, info.ChanInfo = p.Info.ConnInfo, p.Info.ChanInfo
 		pub.Info = &info
 	}
-	push := Push{Channel: channel, Pub: &pub}
+	push := Push{Id: number, Channel: channel, Pub: &pub}
 	r := Reply{Push: &push}
 	if f == Protobuf {
 		return appendProtobufReply(dst, &r)

@@ -113,7 +113,7 @@ func TestRepliesAreJoined(t *testing.T) {
 		protocol.Protobuf: "\x00" + "\x0a\x22\x08\x12\x01a\x22\x03\x22\x011" + "\x02\x08\x07" + "\x00",
 	} {
 		frame := format.AppendReply(nil, &reply{})
-		frame = format.AppendPublication(frame, "a", p)
+		frame = protocol.WebSocketEncoding(format).AppendPublication(frame, "a", 0, p)
 		frame = format.AppendReply(frame, &reply{Id: 7})
 		frame = format.AppendReply(frame, &reply{})
 		if string(frame) != want {
@@ -131,7 +131,7 @@ func TestAppendPublicationIsAppendReply(t *testing.T) {
 	} {
 		for _, format := range formats {
 			push := &reply{Push: &protocol.Push{Channel: "a:b", Pub: protocol.FromPublication(p)}}
-			got, want := format.AppendPublication(nil, "a:b", p), format.AppendReply(nil, push)
+			got, want := protocol.WebSocketEncoding(format).AppendPublication(nil, "a:b", 0, p), format.AppendReply(nil, push)
 			same(t, readReplies(t, format, got), []*reply{push})
 			if !bytes.Equal(got, want) {
 				t.Errorf("%s, %s:\n got %q\nwant %q", name, format, got, want)
@@ -180,8 +180,8 @@ func TestAllocations(t *testing.T) {
 		budget(format.String()+" ping", 0, func() { format.AppendReply(buf, &reply{}) })
 		budget(format.String()+" connect reply", 0, func() { format.AppendReply(buf, result) })
 		budget(format.String()+" history reply", 0, func() { format.AppendReply(buf, history) })
-		budget(format.String()+" publication", 0, func() { format.AppendPublication(buf, "room:1", p) })
-		budget(format.String()+" publication frame", 0, func() { e.AppendPublicationFrame(buf, "room:1", p) })
+		budget(format.String()+" publication", 0, func() { e.AppendPublication(buf, "room:1", 0, p) })
+		budget(format.String()+" publication frame", 0, func() { e.AppendPublicationFrame(buf, "room:1", 0, p) })
 		budget(format.String()+" frame", 0, func() { e.AppendFrame(buf, p.Data) })
 		var m command
 		budget(format.String()+" publish command", 3, func() { // The request, its channel and its data.

@@ -6,15 +6,23 @@ import (
 	"github.com/zenconn/server/core"
 )
 
-// Encoding is the format of a connection together with the framing of its transport. Whatever is fanned out is encoded once
-// for each Encoding in use, so they are small dense numbers: arrays of length Encodings are indexed by them.
+// Encoding is the format of a connection together with the framing of its transport, and how channels are named on it. Whatever is
+// fanned out is encoded once for each Encoding in use, so they are small dense numbers: Frames are indexed by them.
 type Encoding uint8
 
-// The encodings.
+// The encodings: a format, and what is added to it.
 const (
 	WebSocketJSON Encoding = iota
 	WebSocketProtobuf
-	Encodings // How many there are.
+
+	// Deflated is added for connections that negotiated permessage-deflate (RFC 7692): frames may come compressed.
+	Deflated Encoding = 1 << 1
+	// Narrow is added to Deflated for connections whose window is of NarrowWindow bytes only.
+	Narrow Encoding = 1 << 2
+	// Numbered is added for a member that has channels named by their numbers: channel compaction.
+	Numbered Encoding = 1 << 3
+
+	Encodings = 1 << 4 // How many there are.
 )
 
 // WebSocketEncoding returns the encoding of a WebSocket connection that speaks the format.
@@ -27,26 +35,30 @@ func WebSocketEncoding(f Format) Encoding {
 
 // Format returns the format without the framing.
 func (e Encoding) Format() Format {
-	if e == WebSocketProtobuf {
+	if e&WebSocketProtobuf != 0 {
 		return Protobuf
 	}
 	return JSON
 }
 
-// AppendFrame appends one frame with the payload to dst: unmasked and final, text for JSON and binary for Protobuf (RFC 6455 §5.2).
+// plain returns the encoding of those who get the same uncompressed.
+func (e Encoding) plain() Encoding { return e &^ (Deflated | Narrow) }
+
+// AppendFrame appends one frame with the payload to dst: unmasked, final and not compressed, text for JSON and binary for Protobuf
+// (RFC 6455 §5.2).
 func (e Encoding) AppendFrame(dst, payload []byte) []byte {
 	return append(e.appendHeader(dst, len(payload)), payload...)
 }
 
-// AppendPublicationFrame appends one frame that holds nothing but the push of p in the channel. It allocates nothing when dst
-// has room for the frame and 8 bytes more.
-func (e Encoding) AppendPublicationFrame(dst []byte, channel string, p *core.Publication) []byte {
+// AppendPublicationFrame appends one frame, not compressed, that holds nothing but the push of p in the channel, which has the number if
+// the encoding is Numbered. It allocates nothing when dst has room for the frame and 8 bytes more.
+func (e Encoding) AppendPublicationFrame(dst []byte, channel string, number int64, p *core.Publication) []byte {
 	// The length in the header is known only after the payload was written: reserve the header most publications need, and
 	// move the payload when it is a tiny or a huge one.
 	const reserved = 4
 	start := len(dst)
 	dst = append(dst, make([]byte, reserved)...)
-	dst = e.Format().appendPublication(dst, channel, p)
+	dst = e.appendPublication(dst, channel, number, p)
 	size := len(dst) - start - reserved
 
 	var header [maxHeader]byte
@@ -61,22 +73,74 @@ func (e Encoding) AppendPublicationFrame(dst []byte, channel string, p *core.Pub
 	return dst[:start+needed+size]
 }
 
+// AppendPublication appends the push of p in the channel, which has the number if the encoding is Numbered, to dst in the way of
+// Format.AppendReply: without a header.
+func (e Encoding) AppendPublication(dst []byte, channel string, number int64, p *core.Publication) []byte {
+	if e.Format() == JSON && len(dst) > 0 {
+		dst = append(dst, '\n')
+	}
+	return e.appendPublication(dst, channel, number, p)
+}
+
+func (e Encoding) appendPublication(dst []byte, channel string, number int64, p *core.Publication) []byte {
+	if e&Numbered != 0 {
+		return e.Format().appendPublication(dst, "", number, p)
+	}
+	return e.Format().appendPublication(dst, channel, 0, p)
+}
+
+// AppendPushFrame appends one frame, not compressed, with a push of the channel that push names; if the encoding is Numbered, it has the
+// number instead.
+func (e Encoding) AppendPushFrame(dst []byte, number int64, push *Push) []byte {
+	if e&Numbered != 0 {
+		numbered := &Push{Id: number, Pub: push.Pub, Join: push.Join, Leave: push.Leave}
+		push = numbered
+	}
+	return e.AppendFrame(dst, e.Format().AppendReply(nil, &Reply{Push: push}))
+}
+
 // maxHeader is the longest header of an unmasked frame, in bytes.
 const maxHeader = 10
 
+// The first byte of a frame, and the values of the second that say how long the length is (RFC 6455 §5.2).
+const (
+	bitFin        = 0x80
+	bitCompressed = 0x40 // RSV1, RFC 7692 §6.
+	opText        = 0x1
+	opBinary      = 0x2
+
+	lengthShort  = 125 // The longest that stands there itself.
+	lengthMedium = 126
+	lengthLong   = 127
+)
+
 // appendHeader appends the header of a final, unmasked frame with a payload of size bytes, in the shortest form.
 func (e Encoding) appendHeader(dst []byte, size int) []byte {
-	const fin, text, binaryData = 0x80, 0x1, 0x2
-	first := byte(fin | text)
+	first := byte(bitFin | opText)
 	if e.Format() == Protobuf {
-		first = fin | binaryData
+		first = bitFin | opBinary
 	}
+	return appendHeader(dst, first, size)
+}
+
+func appendHeader(dst []byte, first byte, size int) []byte {
 	switch {
-	case size <= 125:
+	case size <= lengthShort:
 		return append(dst, first, byte(size))
 	case size <= 0xffff:
-		return binary.BigEndian.AppendUint16(append(dst, first, 126), uint16(size))
+		return binary.BigEndian.AppendUint16(append(dst, first, lengthMedium), uint16(size))
 	default:
-		return binary.BigEndian.AppendUint64(append(dst, first, 127), uint64(size))
+		return binary.BigEndian.AppendUint64(append(dst, first, lengthLong), uint64(size))
 	}
+}
+
+// headerSize returns how long the header of a frame is that appendHeader began.
+func headerSize(frame []byte) int {
+	switch frame[1] {
+	case lengthMedium:
+		return 4
+	case lengthLong:
+		return maxHeader
+	}
+	return 2
 }

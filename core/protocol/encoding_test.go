@@ -10,8 +10,8 @@ import (
 )
 
 func TestEncodings(t *testing.T) {
-	for e := range protocol.Encodings {
-		if got := protocol.WebSocketEncoding(e.Format()); got != e {
+	for e := range protocol.Encoding(protocol.Encodings) {
+		if got := protocol.WebSocketEncoding(e.Format()); got != e&protocol.WebSocketProtobuf {
 			t.Errorf("encoding %d has the format of %d", e, got)
 		}
 	}
@@ -49,13 +49,45 @@ func TestAppendPublicationFrame(t *testing.T) {
 	}
 	for _, size := range sizes {
 		p := &core.Publication{Data: []byte(`"` + strings.Repeat("x", size) + `"`), Offset: 1}
-		for e := range protocol.Encodings {
-			want := e.AppendFrame([]byte("before"), e.Format().AppendPublication(nil, "channel", p))
+		for e := range protocol.Encoding(protocol.Encodings) {
+			want := e.AppendFrame([]byte("before"), e.AppendPublication(nil, "channel", 7, p))
 			for _, room := range []int{0, len(want) + 8} {
-				got := e.AppendPublicationFrame(append(make([]byte, 0, 6+room), "before"...), "channel", p)
+				got := e.AppendPublicationFrame(append(make([]byte, 0, 6+room), "before"...), "channel", 7, p)
 				if !bytes.Equal(got, want) {
 					t.Fatalf("data of %d bytes, %s: got %.40q, want %.40q", size, e.Format(), got, want)
 				}
+			}
+		}
+	}
+}
+
+// TestNumbered sees that pushes name their channel by its number, and only by it, when they shall.
+func TestNumbered(t *testing.T) {
+	info := &protocol.ClientInfo{User: "u", Client: "c"}
+	for name, test := range map[string]struct {
+		push  *protocol.Push
+		frame func(protocol.Encoding) []byte
+	}{
+		"publication": {&protocol.Push{Pub: &protocol.Publication{Data: []byte(`{}`), Offset: 3}}, func(e protocol.Encoding) []byte {
+			return e.AppendPublicationFrame(nil, "news", 300, &core.Publication{Data: []byte(`{}`), Offset: 3})
+		}},
+		"join": {&protocol.Push{Join: &protocol.Join{Info: info}}, func(e protocol.Encoding) []byte {
+			return e.AppendPushFrame(nil, 300, &protocol.Push{Channel: "news", Join: &protocol.Join{Info: info}})
+		}},
+		"leave": {&protocol.Push{Leave: &protocol.Leave{Info: info}}, func(e protocol.Encoding) []byte {
+			return e.AppendPushFrame(nil, 300, &protocol.Push{Channel: "news", Leave: &protocol.Leave{Info: info}})
+		}},
+	} {
+		for _, format := range formats {
+			for _, numbered := range []bool{false, true} {
+				e, want := protocol.WebSocketEncoding(format), &reply{Push: test.push}
+				if want.Push.Id, want.Push.Channel = 0, "news"; numbered {
+					e |= protocol.Numbered
+					want.Push.Id, want.Push.Channel = 300, ""
+				}
+				t.Run(name, func(t *testing.T) {
+					same(t, readReplies(t, format, test.frame(e)[2:]), []*reply{want})
+				})
 			}
 		}
 	}

@@ -95,12 +95,12 @@ func FuzzReplies(f *testing.F) {
 			}
 			same(t, readReplies(t, format, frame), want)
 
-			fast := format.AppendPublication(nil, channel, p)
+			encoding := protocol.WebSocketEncoding(format)
+			fast := encoding.AppendPublication(nil, channel, 0, p)
 			if slow := format.AppendReply(nil, push); !bytes.Equal(fast, slow) {
 				t.Errorf("AppendPublication %q\nAppendReply       %q", fast, slow)
 			}
-			encoding := protocol.WebSocketEncoding(format)
-			if got, want := encoding.AppendPublicationFrame(nil, channel, p), encoding.AppendFrame(nil, fast); !bytes.Equal(got, want) {
+			if got, want := encoding.AppendPublicationFrame(nil, channel, 0, p), encoding.AppendFrame(nil, fast); !bytes.Equal(got, want) {
 				t.Errorf("AppendPublicationFrame %q\nAppendFrame            %q", got, want)
 			}
 		}

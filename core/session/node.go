@@ -102,8 +102,8 @@ func (n *Node) decided(s *Session, hook hooks.Hook, channel string, reason strin
 }
 
 // pingFrames are the server pings: an empty reply in each encoding.
-var pingFrames = func() (frames [protocol.Encodings][]byte) {
-	for e := range protocol.Encodings {
+var pingFrames = func() (frames protocol.Frames) {
+	for e := range protocol.Encoding(protocol.Encodings) {
 		frames[e] = e.AppendFrame(nil, e.Format().AppendReply(nil, &protocol.Reply{}))
 	}
 	return frames
