@@ -56,7 +56,7 @@ func (w *watching) next(want string) {
 		if got != want {
 			w.t.Errorf("saw %q, want %q", got, want)
 		}
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		w.t.Fatalf("did not see %q", want)
 	}
 }

@@ -32,7 +32,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
 	// patience is how long a test waits for what must come. It is long, because the machine may be slow.
-	patience = 20 * time.Second
+	patience = time.Minute
 	key      = "the key of the tests"
 )
 
@@ -77,7 +77,7 @@ func configuration() *config.Config {
 	c := config.Default()
 	c.Auth.Type, c.Auth.User = "none", "claimed"
 	c.API.Key = key
-	c.Shutdown.Timeout = 5 * time.Second
+	c.Shutdown.Timeout = time.Minute
 	keeping := config.DefaultNamespace()
 	keeping.Subscribe, keeping.Publish = "anyone", "anyone"
 	keeping.Presence, keeping.JoinLeave, keeping.Recovery, keeping.HistorySize, keeping.HistoryTTL = true, true, true, 100, time.Minute

@@ -11,7 +11,7 @@ import (
 )
 
 // patience bounds what the tests wait for.
-const patience = 15 * time.Second
+const patience = time.Minute
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()

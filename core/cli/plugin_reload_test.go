@@ -37,7 +37,7 @@ func write(t *testing.T, path, content string) {
 
 func eventually(t *testing.T, what fmt.Stringer, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !ok(); {
+	for deadline := time.Now().Add(time.Minute); !ok(); {
 		if time.Now().After(deadline) {
 			t.Fatalf("not within half a minute:\n%s", what)
 		}
@@ -217,7 +217,7 @@ func (c *caller) ask(t *testing.T, command string) string {
 	if err := c.conn.WriteString(fmt.Sprintf(`{"id":%d,%s}`, c.id, command)); err != nil {
 		t.Fatal(err)
 	}
-	for timeout := time.After(30 * time.Second); ; {
+	for timeout := time.After(time.Minute); ; {
 		select {
 		case frame := <-c.frames:
 			if strings.Contains(frame, fmt.Sprintf(`{"id":%d,`, c.id)) {

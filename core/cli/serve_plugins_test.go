@@ -142,7 +142,7 @@ plugins:
 		}
 		from := seen.Len()
 		for _, want := range until {
-			for timeout := time.After(20 * time.Second); !strings.Contains(seen.String()[from:], want); {
+			for timeout := time.After(time.Minute); !strings.Contains(seen.String()[from:], want); {
 				select {
 				case frame := <-l.frames:
 					seen.WriteString(frame + "\n")
@@ -165,7 +165,7 @@ plugins:
 		if code != 4001 {
 			t.Errorf("closed with %d", code)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Errorf("not closed\n%s", s.stderr)
 	}
 	if log := s.stderr.String(); strings.Contains(log, "a plugin failed") {

@@ -204,7 +204,7 @@ func TestMembersThatDoNotAnswer(t *testing.T) {
 			if _, err := a.calls.Online(ctx, []string{"alice", "bob"}); err == nil || !strings.Contains(err.Error(), "odd") {
 				t.Errorf("bob may be at the one that did not answer: %v", err)
 			}
-			brief, end := context.WithTimeout(t.Context(), 300*time.Millisecond)
+			brief, end := context.WithTimeout(t.Context(), 2*time.Second)
 			defer end()
 			err := a.calls.Disconnect(brief, session.Target{User: "alice"}, core.DisconnectExpired)
 			if refused, ok := errors.AsType[*core.Error](err); !ok || refused.Code != 100 || !strings.HasSuffix(refused.Message, "(the other nodes have done it): odd") {

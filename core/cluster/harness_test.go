@@ -37,7 +37,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is how long a test waits for what must come. It is long, because the machine may be slow.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // node is one process of a cluster: a bus of its own, a hub, sessions, Members and Calls.
 type node struct {
@@ -281,7 +281,7 @@ func (c *client) end() {
 // dial opens a session without expecting anything.
 func (n *node) dial(user string, channels ...string) *client {
 	c := &client{}
-	limits := outbound.Limits{Messages: 1000, Bytes: 1 << 20, WriteTimeout: time.Second}
+	limits := outbound.Limits{Messages: 1000, Bytes: 1 << 20, WriteTimeout: time.Minute}
 	c.queue = outbound.New(c, protocol.WebSocketJSON, limits, silent{}, n.flushers, func(core.Disconnect) []byte { return nil })
 	c.session = n.session.Open(c.queue, session.Peer{Transport: "test", Header: func(string) string { return "" }})
 	c.session.Handle([]byte(fmt.Sprintf(`{"id":1,"connect":{"data":{"user":%q}}}`, user)))

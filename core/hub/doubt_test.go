@@ -79,7 +79,7 @@ func TestAppendsOfUnknownFate(t *testing.T) {
 				publish()
 			}
 			q.Flush()
-			for deadline := time.Now().Add(10 * time.Second); len(tape.numbers()) < len(test.want) && time.Now().Before(deadline); {
+			for deadline := time.Now().Add(time.Minute); len(tape.numbers()) < len(test.want) && time.Now().Before(deadline); {
 				<-time.After(time.Millisecond) // It is written by another goroutine.
 			}
 			if got := tape.numbers(); !reflect.DeepEqual(got, test.want) || who.lost != test.lost {

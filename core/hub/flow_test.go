@@ -179,7 +179,7 @@ func (s *scene) stored(numbers ...int) (pubs []hub.Live) {
 // wrote waits until the member has got these publications.
 func (s *scene) wrote(want ...int) {
 	s.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !slices.Equal(s.tape.numbers(), want) {
 		if time.Now().After(deadline) {
 			s.Fatalf("the member got %v, not %v", s.tape.numbers(), want)

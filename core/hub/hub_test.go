@@ -34,7 +34,7 @@ func (sink) SetDeadline(time.Time) error      { return nil }
 func (sink) SetReadDeadline(time.Time) error  { return nil }
 func (sink) SetWriteDeadline(time.Time) error { return nil }
 
-var limits = outbound.Limits{Messages: 1 << 20, Bytes: 1 << 30, WriteTimeout: time.Second}
+var limits = outbound.Limits{Messages: 1 << 20, Bytes: 1 << 30, WriteTimeout: time.Minute}
 
 func newHub() (*hub.Hub, *outbound.Flushers) {
 	flushers := outbound.NewFlushers(1)

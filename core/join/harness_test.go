@@ -138,7 +138,7 @@ func (in *installation) options(b *bus.Bus) join.Options {
 
 func mustJoin(t *testing.T, o join.Options) *join.Joined {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	j, err := join.Join(ctx, o)
 	if err != nil {
@@ -181,7 +181,7 @@ func resolved(t *testing.T, files ...string) []plugins.Bundle {
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !ok(); {
+	for deadline := time.Now().Add(time.Minute); !ok(); {
 		if time.Now().After(deadline) {
 			t.Fatalf("not within half a minute: %s", what)
 		}

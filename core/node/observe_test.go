@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -33,13 +34,15 @@ func (b *broken) Channel(context.Context, *hooks.Channel) (hooks.Answer, error) 
 
 // A failing plugin is seen in the metrics and told to the log: each fault, and when it is cut out and back, but not each of the
 // thousands of times it is then not asked. Its events have no client.
-func TestFailingPluginIsSeen(t *testing.T) {
+func TestFailingPluginIsSeen(t *testing.T) { synctest.Test(t, failingPluginIsSeen) }
+
+func failingPluginIsSeen(t *testing.T) {
 	var log bytes.Buffer
 	m := metrics.New(prometheus.NewRegistry())
 	recorder := audit.New(struct{ audit.Sink }{}, audit.Options{})
 	o := &observer{recorder: recorder, metrics: m, log: slog.New(slog.NewTextHandler(&log, nil))}
 	p := &broken{}
-	cooldown := 50 * time.Millisecond
+	cooldown := time.Minute
 	c := hooks.NewChain([]hooks.Link{{Plugin: p, Breaker: hooks.Breaker{Faults: 2, Window: time.Minute, Cooldown: cooldown}}}, o)
 	ask := func() { c.Channel(t.Context(), &hooks.Channel{Channel: "x"}) }
 	for range 3 {

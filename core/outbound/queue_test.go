@@ -96,7 +96,7 @@ func connect(t *testing.T, limits outbound.Limits) pair {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = peer.SetReadDeadline(time.Now().Add(20 * time.Second)) // Instead of a test that hangs.
+	_ = peer.SetReadDeadline(time.Now().Add(time.Minute)) // Instead of a test that hangs.
 	server := (<-accepted).(*net.TCPConn)
 	_ = server.SetWriteBuffer(32 << 10)
 	_ = peer.(*net.TCPConn).SetReadBuffer(32 << 10)
@@ -106,7 +106,7 @@ func connect(t *testing.T, limits outbound.Limits) pair {
 	return pair{q, peer.(*net.TCPConn), drops}
 }
 
-var wide = outbound.Limits{Messages: 1 << 20, Bytes: 1 << 30, WriteTimeout: 5 * time.Second}
+var wide = outbound.Limits{Messages: 1 << 20, Bytes: 1 << 30, WriteTimeout: time.Minute}
 
 func TestQueueKeepsOrderThroughAFullSocket(t *testing.T) {
 	p := connect(t, wide)
@@ -173,7 +173,7 @@ func TestQueueWritesConcurrentProducersWhole(t *testing.T) {
 }
 
 func TestSlowConsumerPolicies(t *testing.T) {
-	limits := outbound.Limits{Messages: 10, Bytes: 1 << 20, WriteTimeout: 5 * time.Second}
+	limits := outbound.Limits{Messages: 10, Bytes: 1 << 20, WriteTimeout: time.Minute}
 	fill := func(p pair, lanes []*outbound.Lane, frames int) (results []outbound.Result) {
 		// The first frames fill the socket; from then on the queue fills.
 		for i := range frames {
@@ -268,7 +268,7 @@ func TestSlowConsumerPolicies(t *testing.T) {
 func sorted(v []uint64) []byte { return []byte{byte(min(v[0], v[1])), byte(max(v[0], v[1]))} }
 
 func TestOneFrameOfAnySizeFits(t *testing.T) {
-	p := connect(t, outbound.Limits{Messages: 2, Bytes: 100, WriteTimeout: 5 * time.Second})
+	p := connect(t, outbound.Limits{Messages: 2, Bytes: 100, WriteTimeout: time.Minute})
 	if r := p.queue.Enqueue(fat(7, 1<<20), nil); r != outbound.Dirty {
 		t.Fatalf("Enqueue = %v", r)
 	}
@@ -286,7 +286,7 @@ func TestDeadPeerIsGivenUp(t *testing.T) {
 	}
 	p.queue.Flush() // The peer never reads.
 	buf := make([]byte, 1)
-	_ = p.queue.Conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = p.queue.Conn.SetReadDeadline(time.Now().Add(time.Minute))
 	if _, err := p.queue.Conn.Read(buf); err == nil { // Wakes when the queue has failed.
 		t.Fatal("the reader got data from nowhere")
 	}

@@ -37,7 +37,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is how long a test waits for what must come. It is long, because the machine may be slow.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // eventually waits until a condition holds.
 func eventually(t testing.TB, what string, holds func() bool) {
@@ -279,7 +279,7 @@ func (s *sink) String() string {
 // connect opens a session.
 func (p *process) connect(user string) (*session.Session, *sink) {
 	conn := &sink{}
-	limits := outbound.Limits{Messages: 1000, Bytes: 1 << 20, WriteTimeout: time.Second}
+	limits := outbound.Limits{Messages: 1000, Bytes: 1 << 20, WriteTimeout: time.Minute}
 	queue := outbound.New(conn, protocol.WebSocketJSON, limits, silent{}, p.flushers, func(core.Disconnect) []byte { return nil })
 	s := p.node.Open(queue, session.Peer{Transport: "websocket", UserAgent: "test", Header: func(string) string { return "" }})
 	s.Handle(fmt.Appendf(nil, `{"id":1,"connect":{"data":{"user":%q}}}`, user))

@@ -25,7 +25,7 @@ func (sink) SetReadDeadline(time.Time) error  { return nil }
 func (sink) SetWriteDeadline(time.Time) error { return nil }
 
 func newSink(b testing.TB, f *outbound.Flushers) *outbound.Queue {
-	limits := outbound.Limits{Messages: 1 << 20, Bytes: 1 << 30, WriteTimeout: time.Second}
+	limits := outbound.Limits{Messages: 1 << 20, Bytes: 1 << 30, WriteTimeout: time.Minute}
 	q := outbound.New(sink{}, protocol.WebSocketJSON, limits, noDrops{}, f, func(core.Disconnect) []byte { return nil })
 	b.Cleanup(q.Destroy)
 	return q

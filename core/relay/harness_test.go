@@ -197,7 +197,7 @@ func (s *stream) Write(p []byte) (int, error)      { s.c.read(s, p); return len(
 // enter joins at a node, and recovers if the client was there before.
 func (c *client) enter(t testing.TB, n *node) {
 	t.Helper()
-	limits := outbound.Limits{Messages: 1 << 20, Bytes: 1 << 30, WriteTimeout: time.Second}
+	limits := outbound.Limits{Messages: 1 << 20, Bytes: 1 << 30, WriteTimeout: time.Minute}
 	for {
 		conn := &stream{c: c}
 		queue := outbound.New(conn, protocol.WebSocketJSON, limits, noDrops{}, n.flushers, func(core.Disconnect) []byte { return nil })

@@ -57,7 +57,7 @@ func TestLost(t *testing.T) {
 	server := session.NewServer(node, "v0")
 	open := func(user string) (*session.Session, *sink, *outbound.Queue) {
 		conn := &sink{}
-		limits := outbound.Limits{Messages: 1000, Bytes: 1 << 20, WriteTimeout: time.Second}
+		limits := outbound.Limits{Messages: 1000, Bytes: 1 << 20, WriteTimeout: time.Minute}
 		queue := outbound.New(conn, protocol.WebSocketJSON, limits, silent{}, flushers, func(core.Disconnect) []byte { return nil })
 		s := node.Open(queue, session.Peer{Transport: "test", Header: func(string) string { return "" }})
 		s.Handle([]byte(`{"id":1,"connect":{"data":{"user":"` + user + `"}}}`))
@@ -73,7 +73,7 @@ func TestLost(t *testing.T) {
 	if !members.Verify(t.Context(), "room") {
 		t.Error("the channel is not verified again")
 	}
-	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(heard.String(), `"unsubscribe":{"code":2500`); {
+	for deadline := time.Now().Add(time.Minute); !strings.Contains(heard.String(), `"unsubscribe":{"code":2500`); {
 		if time.Now().After(deadline) {
 			t.Fatalf("the client heard %s", heard.String())
 		}

@@ -87,7 +87,7 @@ func TestEndWhileServerSubscribes(t *testing.T) {
 	server := session.NewServer(node, "v0")
 	open := func(user string) (*session.Session, *sink) {
 		conn := &sink{}
-		limits := outbound.Limits{Messages: 1000, Bytes: 1 << 20, WriteTimeout: time.Second}
+		limits := outbound.Limits{Messages: 1000, Bytes: 1 << 20, WriteTimeout: time.Minute}
 		queue := outbound.New(conn, protocol.WebSocketJSON, limits, silent{}, flushers, func(core.Disconnect) []byte { return nil })
 		s := node.Open(queue, session.Peer{Transport: "test", Header: func(string) string { return "" }})
 		s.Handle([]byte(`{"id":1,"connect":{"data":{"user":"` + user + `"}}}`))
@@ -117,7 +117,7 @@ func TestEndWhileServerSubscribes(t *testing.T) {
 		t.Errorf("in the channel are %+v", there)
 	}
 	const joined, left = `"join":{"info":{"user":"alice"`, `"leave":{"info":{"user":"alice"`
-	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(seen.String(), left) || !strings.Contains(seen.String(), joined); {
+	for deadline := time.Now().Add(time.Minute); !strings.Contains(seen.String(), left) || !strings.Contains(seen.String(), joined); {
 		if time.Now().After(deadline) {
 			t.Fatalf("the watcher saw %s", seen)
 		}

@@ -27,7 +27,7 @@ import (
 )
 
 // patience is how long a test waits for what must come. It is long, because the machine may be slow.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // roleVariable makes the test's program play a child.
 const roleVariable = "SUPERVISE_TEST_ROLE"

@@ -190,27 +190,27 @@ func TestSlowReaderIsCutOffAlone(t *testing.T) {
 }
 
 func TestSilentClients(t *testing.T) {
-	c := open()
-	c.Client.Ping.Interval, c.Client.Ping.Timeout = time.Second, 300*time.Millisecond
-	c.Client.ConnectTimeout = 300 * time.Millisecond
-	r := start(t, c)
 	t.Run("no connect command", func(t *testing.T) {
-		idle := r.dial("")
-		idle.t = t
-		idle.expectClose(3502)
+		t.Parallel()
+		c := open()
+		c.Client.ConnectTimeout = 300 * time.Millisecond
+		start(t, c).dial("").expectClose(3502)
 	})
 	t.Run("pings answered", func(t *testing.T) {
-		alive := r.connect("alive")
-		alive.t = t
+		t.Parallel()
+		c := open()
+		c.Client.Ping.Interval, c.Client.Ping.Timeout = time.Second, patience
+		alive := start(t, c).connect("alive")
 		for range 3 {
 			alive.expect(`{}`)
 			alive.send(`{}`)
 		}
 	})
 	t.Run("pings not answered", func(t *testing.T) {
-		dead := r.connect("dead")
-		dead.t = t
-		dead.expectClose(3012)
+		t.Parallel()
+		c := open()
+		c.Client.Ping.Interval, c.Client.Ping.Timeout = time.Second, 300*time.Millisecond
+		start(t, c).connect("dead").expectClose(3012)
 	})
 }
 

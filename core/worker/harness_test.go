@@ -30,7 +30,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is how long a test waits for what must come. It is long, because the machine may be slow.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // recorded keeps audit events for a look.
 type recorded struct {
@@ -91,7 +91,7 @@ func open() *config.Config {
 	ns.Subscribe, ns.Publish = "anyone", "anyone"
 	ns.Presence, ns.JoinLeave, ns.Recovery, ns.HistorySize, ns.HistoryTTL = true, true, true, 100, time.Minute
 	c.Namespaces = map[string]config.Namespace{"default": ns}
-	c.Shutdown.Timeout = 5 * time.Second
+	c.Shutdown.Timeout = time.Minute
 	return &c
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"github.com/zenconn/server/core/history"
 	"github.com/zenconn/server/core/history/historytest"
 	"github.com/zenconn/server/core/history/jetstream"
+	"github.com/zenconn/server/internal/testenv"
 )
 
 // Several processes append to the same channels, and no offset is given twice or left out.
@@ -67,7 +69,7 @@ func TestFull(t *testing.T) {
 		"small": {Limits: limits, Disk: 1 << 20}, "default": {Limits: limits},
 	})
 	publish := func(channel string) error {
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		_, err := s.Append(ctx, channel, &core.Publication{Channel: channel, Data: make([]byte, 10_000)}, limits)
 		return err
@@ -118,27 +120,27 @@ func TestFull(t *testing.T) {
 // An external NATS that is not there costs the deadline and no more, and is used as soon as it is there, also after it was away.
 func TestExternal(t *testing.T) {
 	dir := t.TempDir()
-	launch := func(port int) *server.Server {
+	addr := testenv.FreeAddr(t)
+	_, text, _ := strings.Cut(addr, ":")
+	port, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	launch := func() *server.Server {
 		srv, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: port, JetStream: true, StoreDir: dir, NoLog: true, NoSigs: true,
 			Username: "zenconn", Password: "secret"})
 		if err != nil {
 			t.Fatal(err)
 		}
 		srv.Start()
-		if !srv.ReadyForConnections(20 * time.Second) {
+		if !srv.ReadyForConnections(time.Minute) {
 			t.Fatal("NATS does not start")
 		}
 		return srv
 	}
 	end := func(srv *server.Server) { srv.Shutdown(); srv.WaitForShutdown() }
-	srv := launch(server.RANDOM_PORT)
-	url := srv.ClientURL()
-	port := srv.Addr().(interface{ String() string }).String()
-	port = port[strings.LastIndex(port, ":")+1:]
-	end(srv)
-
 	c := embedded()
-	c.URL, c.User, c.Password = url, "zenconn", "secret"
+	c.URL, c.User, c.Password = "nats://"+addr, "zenconn", "secret"
 	b := bus.New(bus.Options{Config: c, Data: dir, Node: "test", Log: slog.New(slog.DiscardHandler)})
 	if err := b.Open(t.Context()); err != nil {
 		t.Fatal(err)
@@ -157,19 +159,15 @@ func TestExternal(t *testing.T) {
 	if b.Problem() == "" || s.Problem() == "" {
 		t.Errorf("problems: %q, %q", b.Problem(), s.Problem())
 	}
-	number := 0
-	for _, digit := range port {
-		number = 10*number + int(digit-'0')
-	}
 	var before core.Position
 	for life := range uint64(2) {
-		srv = launch(number)
-		at, err := publish(20 * time.Second)
+		srv := launch()
+		at, err := publish(time.Minute)
 		if err != nil || at.Offset != life+1 || life > 0 && at.Epoch != before.Epoch {
 			t.Fatalf("published at %v, before at %v: %v", at, before, err)
 		}
 		before = at
-		for deadline := time.Now().Add(20 * time.Second); b.Problem() != "" || s.Problem() != ""; { // Every connection comes back by itself.
+		for deadline := time.Now().Add(time.Minute); b.Problem() != "" || s.Problem() != ""; { // Every connection comes back by itself.
 			if time.Now().After(deadline) {
 				t.Fatalf("problems: %q, %q", b.Problem(), s.Problem())
 			}
