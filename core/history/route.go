@@ -2,6 +2,7 @@ package history
 
 import (
 	"context"
+	"time"
 
 	"github.com/zenconn/server/core"
 )
@@ -12,6 +13,11 @@ type Route func(channel string) Store
 // Append implements Store.
 func (r Route) Append(ctx context.Context, channel string, pub *core.Publication, limits Limits) (core.Position, error) {
 	return r(channel).Append(ctx, channel, pub, limits)
+}
+
+// Start implements Starter.
+func (r Route) Start(deadline time.Time, channel string, pub *core.Publication, limits Limits, then Then) {
+	Start(r(channel), deadline, channel, pub, limits, then)
 }
 
 // Position implements Store.

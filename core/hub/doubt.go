@@ -1,7 +1,7 @@
 package hub
 
 import (
-	"context"
+	"time"
 
 	"github.com/zenconn/server/core"
 	"github.com/zenconn/server/core/history"
@@ -9,7 +9,7 @@ import (
 )
 
 // order is what a hub without a relay must know to leave nothing out: an append that failed may have stored its publication all the same,
-// when the answer got lost or came too late. Guarded by topic.order.
+// when the answer got lost or came too late. Owned by the first of the topic's line.
 type order struct {
 	at    core.Position // Up to here everything was fanned out.
 	known bool          // That holds: something was appended, or tried, since there is the topic.
@@ -39,7 +39,7 @@ func (t *topic) known() (at core.Position, ok bool) {
 
 // catchUp delivers what lies between the last publication that was fanned out and the one that was just appended. It reports false when
 // some of that cannot be read.
-func (h *Hub) catchUp(ctx context.Context, t *topic, next core.Position, g *outbound.Gather) bool {
+func (h *Hub) catchUp(deadline time.Time, t *topic, next core.Position, g *outbound.Gather) bool {
 	last, ok := t.sequence.at, t.sequence.known
 	if !ok {
 		last, ok = t.known()
@@ -55,6 +55,8 @@ func (h *Hub) catchUp(ctx context.Context, t *topic, next core.Position, g *outb
 	}
 	missing := next.Offset - last.Offset - 1
 	since := core.Position{Offset: last.Offset, Epoch: next.Epoch}
+	ctx, cancel := history.Until(deadline)
+	defer cancel()
 	pubs, _, err := h.history.Read(ctx, t.name, history.Query{Since: &since, Limit: int(min(missing, maxHeld))}) //nolint:gosec // At most maxHeld.
 	if n := uint64(len(pubs)); err != nil || n < missing || pubs[0].Offset != last.Offset+1 || pubs[n-1].Offset != next.Offset-1 {
 		return false

@@ -1,10 +1,10 @@
 package hub
 
 import (
-	"context"
 	"hash/maphash"
 	"iter"
 	"sync/atomic"
+	"time"
 
 	"github.com/zenconn/server/core"
 	"github.com/zenconn/server/core/channel"
@@ -36,6 +36,7 @@ type Hub struct {
 	delivered func(pub *core.Publication, deliveries, drops int)
 	count     metrics.Live
 	shards    shards
+	lines     *shards      // Where the publications of a channel line up; with a relay, shards has no channels without members.
 	numbers   atomic.Int64 // The last that a channel was given.
 }
 
@@ -48,8 +49,10 @@ func New(o Options) *Hub {
 	if o.Metrics != nil {
 		h.count = o.Metrics.Live
 	}
-	for i := range h.shards.all {
-		h.shards.all[i].topics = make(map[string]*topic)
+	h.shards.make()
+	if h.lines = &h.shards; h.relay != nil {
+		h.lines = &shards{seed: maphash.MakeSeed()}
+		h.lines.make()
 	}
 	return h
 }
@@ -115,30 +118,6 @@ type Published struct {
 	Deliveries int           // Members on this node it was queued for; of others, and of later ones, Options.Delivered is told.
 }
 
-// Publish gives the publication its place in the history, if the namespace keeps one, and queues it for every member but those
-// of the session except (zero: all). It owns pub from then on. After an error nobody gets the publication, but for one: a history on
-// the bus may have stored it although it did not say so in time, and then the members get it as they get any other.
-func (h *Hub) Publish(ctx context.Context, ns *channel.Namespace, pub *core.Publication, except core.ID) (Published, error) {
-	pub.Except = except
-	switch {
-	case ns.HistorySize <= 0:
-		return h.publishFleeting(pub), nil
-	case h.relay != nil:
-		return h.publishAmongOthers(ctx, ns, pub)
-	}
-
-	t := h.shards.lock(pub.Channel, policy(ns))
-	t.holders++
-	h.shards.unlock(t)
-	g := h.flushers.Gather()
-	out, err := h.publishInOrder(ctx, t, ns, pub, g)
-	g.Flush()
-	t.mu.Lock()
-	t.holders--
-	h.shards.unlock(t)
-	return out, err
-}
-
 // publishFleeting hands out a publication that has no place in a history: to the members here at once, and to the others by the bus.
 func (h *Hub) publishFleeting(pub *core.Publication) (out Published) {
 	if h.relay != nil {
@@ -154,42 +133,19 @@ func (h *Hub) publishFleeting(pub *core.Publication) (out Published) {
 	return out
 }
 
-// publishAmongOthers appends to a history that others append to as well. The history brings the publication to every node, this one
-// too; the members here need not wait for that.
-func (h *Hub) publishAmongOthers(ctx context.Context, ns *channel.Namespace, pub *core.Publication) (out Published, err error) {
-	out.Position, err = h.history.Append(ctx, pub.Channel, pub, limits(ns))
-	if err != nil {
-		return Published{}, err
-	}
-	if t := h.shards.find(pub.Channel); t != nil {
-		g := h.flushers.Gather()
-		defer g.Flush()
-		out.Deliveries = h.place(t, placed{pub, out.Position.Epoch}, true, g)
-	}
-	return out, nil
-}
-
 func limits(ns *channel.Namespace) history.Limits {
 	return history.Limits{Size: ns.HistorySize, TTL: ns.HistoryTTL}
 }
 
-func (h *Hub) publishInOrder(ctx context.Context, t *topic, ns *channel.Namespace, pub *core.Publication, g *outbound.Gather) (
-	Published, error,
-) {
-	t.order.Lock()
-	defer t.order.Unlock()
-	at, err := h.history.Append(ctx, pub.Channel, pub, limits(ns))
-	if err != nil {
-		t.sequence.failed(pub)
-		return Published{}, err
-	}
-	if !t.sequence.certain() && !h.catchUp(ctx, t, at, g) {
+// deliver fans out what was appended to a history that nobody else appends to.
+func (h *Hub) deliver(t *topic, pub *core.Publication, at core.Position, deadline time.Time, g *outbound.Gather) Published {
+	if !t.sequence.certain() && !h.catchUp(deadline, t, at, g) {
 		for _, m := range t.relying() { // Before they get what follows.
 			m.lose()
 		}
 	}
 	t.sequence = order{at: at, known: true}
-	return Published{Position: at, Deliveries: h.fanOut(t, placed{pub, at.Epoch}, g)}, nil
+	return Published{Position: at, Deliveries: h.fanOut(t, placed{pub, at.Epoch}, g)}
 }
 
 // fanOut queues the publication, encoded once per encoding, for the members. It is the innermost loop of the server: nothing in

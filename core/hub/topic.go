@@ -15,10 +15,8 @@ type topic struct {
 	lane outbound.Lane
 	flow *flow // nil: the hub has no relay.
 
-	// order serialises "append to the history, then fan out", so that members see offsets in order. It is taken before mu and may
-	// be held during a history call; mu may not.
-	order    sync.Mutex
-	sequence order // Guarded by order; of a hub without a relay.
+	line     line
+	sequence order // Owned by the first of the line; of a hub without a relay.
 
 	number atomic.Int64 // Stands for the name in pushes to some of the members; 0: to none of them. It is given once, under mu.
 
@@ -40,6 +38,12 @@ type shards struct {
 	seed  maphash.Seed
 	flows bool // New topics get one.
 	all   [shardCount]shard
+}
+
+func (s *shards) make() {
+	for i := range s.all {
+		s.all[i].topics = make(map[string]*topic)
+	}
 }
 
 func (s *shards) of(channel string) *shard {

@@ -142,6 +142,9 @@ const (
 // guarded makes a message fail with errConflict unless the last one on the subjects that match guard is number last (0: there is
 // none).
 func guarded(m *nats.Msg, guard string, last uint64) *nats.Msg {
+	if m.Header == nil {
+		m.Header = nats.Header{}
+	}
 	m.Header[expectedLast] = []string{strconv.FormatUint(last, 10)}
 	if guard != m.Subject {
 		m.Header[expectedLastSubject] = []string{guard}

@@ -5,70 +5,86 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 )
 
-// groupSize is how many messages are stored with one acknowledgement; the stream's queue in the server holds 10,000.
-const groupSize = 512
+const (
+	groupSize = 512 // Messages with one acknowledgement; the stream's queue in the server holds 10,000.
+	tellSize  = 16  // Writers that one goroutine tells what became of their messages.
+)
 
 // group stores messages together: what comes while an acknowledgement is awaited goes out afterwards with a single one. It may be
 // used only if nobody else writes to the stream. JetStream numbers what it stores, so the number of the last message of a group
 // tells whether all before it were stored: most of the work for an acknowledgement is saved.
 //
-// It needs no goroutine: the first to come leads, and passes the lead on to one of those who came meanwhile.
+// Its goroutine lives as long as something is to be stored. The writers are told by others, so that the next group is stored meanwhile.
 type group struct {
 	calls *calls
 
 	mu      sync.Mutex // Guards all below.
-	leading bool       // Somebody sends or awaits.
+	running bool
 	pending []*write
 
-	last uint64 // Number of the last message stored by a group; 0: not known. Owned by who leads.
+	last uint64 // Number of the last message stored by a group; 0: not known. Owned by run.
 }
 
 // write is a message that waits to be stored.
 type write struct {
-	m      *nats.Msg
-	single bool // It may be refused, and wants to know.
-	leads  bool // Guarded by group.mu. It has been passed the lead.
-	result chan written
+	m        *nats.Msg
+	single   bool      // It may be refused, and wants to know.
+	deadline time.Time // Nobody begins with it afterwards; zero: none.
+	writer   writer
 }
 
-// written is what became of a write, or the lead.
-type written struct {
-	seq  uint64
-	err  error
-	lead bool
+// writer is told once what became of its message: its number in the stream, or an error after which it may have been stored all the
+// same, unless that is errNotBegun.
+type writer interface {
+	written(seq uint64, err error)
 }
+
+// errNotBegun says that nothing was sent.
+var errNotBegun = errUnavailable.because(context.DeadlineExceeded)
+
+// add has a message stored. It does not wait.
+func (g *group) add(w *write) {
+	g.mu.Lock()
+	g.pending = append(g.pending, w)
+	start := !g.running
+	g.running = true
+	g.mu.Unlock()
+	if start {
+		go g.run()
+	}
+}
+
+// result is a writer for somebody who waits.
+type result chan written
+
+type written struct {
+	seq uint64
+	err error
+}
+
+func (r result) written(seq uint64, err error) { r <- written{seq, err} }
 
 // store writes a message and returns its number in the stream, at most attemptTimeout after the end of ctx. After an error the
 // message may have been stored all the same.
 func (g *group) store(ctx context.Context, m *nats.Msg, single bool) (uint64, error) {
-	w := &write{m: m, single: single, result: make(chan written, 2)}
-	g.mu.Lock()
-	g.pending = append(g.pending, w)
-	lead := !g.leading
-	g.leading = true
-	g.mu.Unlock()
-	if lead {
-		g.commit()
+	r := make(result, 1)
+	w := &write{m: m, single: single, writer: r}
+	g.add(w)
+	select {
+	case end := <-r:
+		return end.seq, end.err
+	case <-ctx.Done():
 	}
-	ended := ctx.Done()
-	for {
-		select {
-		case r := <-w.result:
-			if !r.lead {
-				return r.seq, r.err
-			}
-			g.commit()
-		case <-ended:
-			if g.withdraw(w) {
-				return 0, errUnavailable.because(context.Cause(ctx))
-			}
-			ended = nil // It is being sent, or leads.
-		}
+	if g.withdraw(w) {
+		return 0, errUnavailable.because(context.Cause(ctx))
 	}
+	end := <-r // It is being sent.
+	return end.seq, end.err
 }
 
 // withdraw takes a write back, if nobody has begun with it.
@@ -76,69 +92,82 @@ func (g *group) withdraw(w *write) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	i := slices.Index(g.pending, w)
-	if i < 0 || w.leads {
+	if i < 0 {
 		return false
 	}
 	g.pending = slices.Delete(g.pending, i, i+1)
 	return true
 }
 
-// commit stores what is pending, this goroutine's own write among it, and passes the lead on. It takes attemptTimeout at most:
-// those who wait have deadlines of their own, so the leader's must not end their attempt.
-func (g *group) commit() {
-	g.mu.Lock()
-	all := g.pending
-	g.pending = nil
-	if len(all) > groupSize {
-		all, g.pending = all[:groupSize:groupSize], all[groupSize:]
+// run stores what is pending until nothing is.
+func (g *group) run() {
+	for {
+		g.mu.Lock()
+		all := g.pending
+		if len(all) == 0 {
+			g.running = false
+			g.mu.Unlock()
+			return
+		}
+		g.pending = make([]*write, 0, len(all))
+		if len(all) > groupSize {
+			all, g.pending = all[:groupSize:groupSize], all[groupSize:]
+		}
+		g.mu.Unlock()
+		g.commit(all)
 	}
-	g.mu.Unlock()
+}
+
+// commit stores messages. It takes attemptTimeout at most: those who wait have deadlines of their own, so one of them must not end the
+// attempt of all.
+func (g *group) commit(all []*write) {
 	ctx, cancel := context.WithTimeout(context.Background(), attemptTimeout)
 	defer cancel()
-	together := all[:0:0]
-	singles := all[:0:0]
+	now := time.Now()
+	together := all[:0]
+	var singles, late []*write
 	for _, w := range all {
-		if w.single || g.last == 0 && len(singles) == 0 { // Without a number to begin with, somebody has to find it out.
+		switch {
+		case !w.deadline.IsZero() && now.After(w.deadline):
+			late = append(late, w)
+		case w.single || g.last == 0 && len(singles) == 0: // Without a number to begin with, somebody has to find it out.
 			singles = append(singles, w)
-		} else {
+		default:
 			together = append(together, w)
 		}
 	}
+	tell(late, func(int) (uint64, error) { return 0, errNotBegun })
 	g.sendSingles(ctx, singles)
 	g.sendTogether(ctx, together)
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if len(g.pending) == 0 {
-		g.leading = false
-		return
+}
+
+// tell tells writers what became of their messages.
+func tell(all []*write, end func(i int) (uint64, error)) {
+	for first := 0; first < len(all); first += tellSize {
+		go func() {
+			for i, w := range all[first:min(first+tellSize, len(all))] {
+				w.writer.written(end(first + i))
+			}
+		}()
 	}
-	g.pending[0].leads = true
-	g.pending[0].result <- written{lead: true}
 }
 
 // sendSingles publishes messages and waits for an acknowledgement of each.
 func (g *group) sendSingles(ctx context.Context, all []*write) {
-	calls := make([]*call, len(all))
+	ends, calls := make([]written, len(all)), make([]*call, len(all))
 	for i, w := range all {
-		var err error
-		if calls[i], err = g.calls.begin(w.m, 1); err != nil {
-			w.result <- written{err: err}
-		}
+		calls[i], ends[i].err = g.calls.begin(w.m, 1)
 	}
-	failed := false
-	for i, w := range all {
-		if calls[i] == nil {
-			failed = true
-			continue
+	for i, k := range calls {
+		if k != nil {
+			ends[i].seq, ends[i].err = k.ack(ctx)
 		}
-		seq, err := calls[i].ack(ctx)
-		g.last = max(g.last, seq)
-		failed = failed || err != nil
-		w.result <- written{seq: seq, err: err}
+		g.last = max(g.last, ends[i].seq)
 	}
-	if failed {
+	if slices.ContainsFunc(ends, func(w written) bool { return w.err != nil }) {
 		g.last = 0
 	}
+	tell(all, func(i int) (uint64, error) { return ends[i].seq, ends[i].err })
 }
 
 // sendTogether publishes messages, waits for the last one's acknowledgement, and tells every one what became of it. When some were
@@ -159,16 +188,12 @@ func (g *group) sendTogether(ctx context.Context, all []*write) {
 	}
 	if before != 0 && err == nil && last == before+uint64(len(all)) {
 		g.last = last
-		for i, w := range all {
-			w.result <- written{seq: before + uint64(i) + 1}
-		}
+		tell(all, func(i int) (uint64, error) { return before + uint64(i) + 1, nil }) //nolint:gosec // An index.
 		return
 	}
 	g.last = 0
 	if n > 0 || err == nil {
 		err = errUnavailable.because(fmt.Errorf("of %d messages some were not stored: %v", len(all), err)) //nolint:errorlint // Not for each.
 	}
-	for _, w := range all {
-		w.result <- written{err: err}
-	}
+	tell(all, func(int) (uint64, error) { return 0, err })
 }

@@ -34,6 +34,11 @@ type headState struct {
 	used   time.Time // When somebody last asked.
 }
 
+// appended takes down that a publication was stored.
+func (s *headState) appended(at core.Position, seq uint64) {
+	s.at, s.last, s.open, s.sure, s.added = at, seq, true, true, time.Now()
+}
+
 func (h *head) state() headState {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -102,16 +107,31 @@ func (sp *space) peek(token string) *head {
 // with does something with a channel while nobody else of this process reads or writes its position, and repeats it, with what it
 // knew forgotten, as attempt says.
 func (sp *space) with(ctx context.Context, token string, do func(context.Context, *head) error) error {
+	h, err := sp.take(ctx, token)
+	if err != nil {
+		return err
+	}
+	defer func() { <-h.turn }()
+	return sp.inTurn(ctx, h, do)
+}
+
+// take takes the turn of a channel; to give it back is to receive from it.
+func (sp *space) take(ctx context.Context, token string) (*head, error) {
 	h := sp.head(token)
 	select {
 	case h.turn <- struct{}{}:
-		defer func() { <-h.turn }()
 	case <-ctx.Done():
-		return errUnavailable.because(context.Cause(ctx))
+		return nil, errUnavailable.because(context.Cause(ctx))
 	}
 	if err := ctx.Err(); err != nil { // Those before us have used our time up.
-		return errUnavailable.because(err)
+		<-h.turn
+		return nil, errUnavailable.because(err)
 	}
+	return h, nil
+}
+
+// inTurn does the same for who has the channel's turn.
+func (sp *space) inTurn(ctx context.Context, h *head, do func(context.Context, *head) error) error {
 	return sp.attempt(ctx, func(ctx context.Context) error {
 		err := do(ctx, h)
 		if err != nil && !errors.Is(err, errOutrun) {

@@ -26,7 +26,7 @@ func Repeated(m *nats.Msg) bool { return m.Header.Get(headerStream) != "" }
 // Live reads a message that a stream repeated. The next append to the channel in this process knows of it and need not ask. The
 // publication is nil when the message is none.
 func (s *Store) Live(m *nats.Msg) (pub *core.Publication, epoch string, err error) {
-	r, err := directHeaders(m)
+	r, err := numbered(m)
 	if err != nil {
 		return nil, "", err
 	}
@@ -45,7 +45,6 @@ func (s *Store) Live(m *nats.Msg) (pub *core.Publication, epoch string, err erro
 	if r.id == "" {
 		return nil, "", nil
 	}
-	r.body = m.Data
 	pub, err = r.publication(channel)
 	return pub, r.at.Epoch, err
 }

@@ -37,7 +37,7 @@ func (sp *space) append(ctx context.Context, h *head, pub *core.Publication, uns
 	}
 	next := core.Position{Offset: s.at.Offset + 1, Epoch: s.at.Epoch}
 	pub.Offset = next.Offset
-	m, err := publicationMessage(sp.slot(h.token, next.Offset, uint64(sp.limits.Size)), next, pub)
+	m, err := sp.publication(h.token, next, pub)
 	if err != nil {
 		return core.Position{}, err
 	}
@@ -48,9 +48,19 @@ func (sp *space) append(ctx context.Context, h *head, pub *core.Publication, uns
 	if err != nil {
 		return core.Position{}, err
 	}
-	s.at, s.last, s.open, s.sure, s.added = next, seq, true, true, time.Now()
+	s.appended(next, seq)
 	h.set(s)
 	return next, nil
+}
+
+// publication makes the message of a publication.
+func (sp *space) publication(token string, at core.Position, pub *core.Publication) (*nats.Msg, error) {
+	slot := sp.slot(token, at.Offset, uint64(sp.limits.Size))
+	if !sp.bus.Alone() {
+		return publicationMessage(slot, at, pub)
+	}
+	body, err := sealed(at, pub)
+	return &nats.Msg{Subject: slot, Data: body}, err
 }
 
 // store adds a message to the ring, if the last one on the subjects that match guard is the one that s knows.

@@ -2,7 +2,6 @@ package jetstream
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -110,16 +109,12 @@ func (s *Store) Append(ctx context.Context, channel string, pub *core.Publicatio
 	if err != nil {
 		return core.Position{}, err
 	}
-	if pub.ID.IsZero() {
-		pub.ID = core.NewID() // An attempt whose acknowledgement was lost is recognized by it.
+	sp.prepare(pub)
+	h, err := sp.take(ctx, token)
+	if err == nil {
+		at, err = sp.keep(ctx, h, pub, false)
+		<-h.turn
 	}
-	pub.Offset = 0
-	unsure := false
-	err = sp.with(ctx, token, func(ctx context.Context, h *head) error {
-		at, err = sp.append(ctx, h, pub, unsure)
-		unsure = unsure || err != nil && !errors.Is(err, errConflict)
-		return err
-	})
 	sp.note(err)
 	return at, err
 }

@@ -14,7 +14,8 @@ import (
 	"github.com/zenconn/server/core/protocol"
 )
 
-// The headers of what we store. A publication's body is its message of the client protocol, in Protobuf.
+// The headers of what we store. A publication's body is its message of the client protocol, in Protobuf; nobody but us on the bus, it has
+// an envelope in front of it instead of headers.
 const (
 	headerEpoch  = "Zc-Epoch"
 	headerOffset = "Zc-Offset"
@@ -49,6 +50,7 @@ func message(subject string, at core.Position) *nats.Msg {
 	}}
 }
 
+// publicationMessage makes a message with headers, which every version of us reads.
 func publicationMessage(subject string, at core.Position, pub *core.Publication) (*nats.Msg, error) {
 	m := message(subject, at)
 	m.Header[headerID] = []string{pub.ID.String()}
@@ -93,9 +95,9 @@ func headersOf(h nats.Header) (r record, err error) {
 	return r, nil
 }
 
-// directHeaders reads the headers of an answer to a direct get, or of what a stream repeats.
-func directHeaders(m *nats.Msg) (r record, err error) {
-	if r, err = headersOf(m.Header); err != nil {
+// numbered reads an answer to a direct get, or what a stream repeats, but for its time.
+func numbered(m *nats.Msg) (r record, err error) {
+	if r, err = contents(m.Header, m.Data); err != nil {
 		return record{}, err
 	}
 	if r.seq, err = strconv.ParseUint(m.Header.Get(headerSequence), 10, 64); err != nil {
@@ -106,13 +108,12 @@ func directHeaders(m *nats.Msg) (r record, err error) {
 
 // directRecord reads the answer to a direct get.
 func directRecord(m *nats.Msg) (r record, err error) {
-	if r, err = directHeaders(m); err != nil {
+	if r, err = numbered(m); err != nil {
 		return record{}, err
 	}
 	if r.time, err = time.Parse(time.RFC3339Nano, m.Header.Get("Nats-Time-Stamp")); err != nil {
 		return record{}, fmt.Errorf("the bus answers nonsense: %w", err)
 	}
-	r.body = m.Data
 	return r, nil
 }
 
@@ -140,20 +141,21 @@ func leaderRecord(data []byte) (*record, error) {
 		return nil, refusal(e.Description)
 	}
 	raw, err := base64.StdEncoding.DecodeString(answer.Message.Header)
+	var header nats.Header
+	if err == nil && len(raw) > 0 {
+		header, err = nats.DecodeHeadersMsg(raw)
+	}
+	var body []byte
+	if err == nil {
+		body, err = base64.StdEncoding.DecodeString(answer.Message.Data)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("the bus answers nonsense: %w", err)
 	}
-	header, err := nats.DecodeHeadersMsg(raw)
-	if err != nil {
-		return nil, fmt.Errorf("the bus answers nonsense: %w", err)
-	}
-	r, err := headersOf(header)
+	r, err := contents(header, body)
 	if err != nil {
 		return nil, err
 	}
 	r.seq, r.time = answer.Message.Seq, answer.Message.Time
-	if r.body, err = base64.StdEncoding.DecodeString(answer.Message.Data); err != nil {
-		return nil, fmt.Errorf("the bus answers nonsense: %w", err)
-	}
 	return &r, nil
 }
