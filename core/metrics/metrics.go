@@ -25,6 +25,7 @@ type Metrics struct {
 	Untold         *prometheus.CounterVec // By hook, reason.
 	Redactions     *prometheus.CounterVec // By kind, result.
 	Handshakes     *prometheus.CounterVec // By result.
+	Compressed     prometheus.Counter
 	APIRequests    *prometheus.CounterVec // By method, code.
 	APIDuration    *prometheus.HistogramVec
 
@@ -70,6 +71,7 @@ func New(registry prometheus.Registerer) *Metrics {
 		}, []string{"plugin", "hook"}),
 	}
 	registry.MustRegister(m.HookDuration, m.APIDuration, m.Breaker)
+	m.Compressed = counter("connections_compressed_total", "Connections that agreed on permessage-deflate.").WithLabelValues()
 	m.Live = newLive(registry, counter)
 	m.ClusterGone = counter("cluster_gone_total", "Processes that left the cluster.", "cause")
 	m.ClusterUnanswered = counter("cluster_unanswered_total", "Processes that did not answer a call in time, or with a fault.", "call")

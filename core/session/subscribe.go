@@ -15,9 +15,11 @@ import (
 // storeTimeout bounds every wait for the history or the presence.
 const storeTimeout = 5 * time.Second
 
-// flagRejectUnrecovered is the bit of a subscribe request's flag that asks for error 112 instead of a subscription that has lost
-// messages.
-const flagRejectUnrecovered = 2
+// The bits of a subscribe request's flag.
+const (
+	flagCompactChannel    = 1 // Pushes shall name the channel by a number.
+	flagRejectUnrecovered = 2 // Error 112 instead of a subscription that has lost messages.
+)
 
 func (s *Session) subscribe(cmd *protocol.Command) error {
 	req := cmd.Subscribe
@@ -142,9 +144,10 @@ func (s *Session) join(ns *channel.Namespace, name string, opts core.SubscribeOp
 	member := s.node.Hub.Join(ns, name, hub.MemberOptions{
 		Queue: s.queue, Session: s.id, Info: s.clientInfo(opts.Info), Presence: option(opts.Presence, ns.Presence),
 		JoinLeave:  joinLeave && (req.JoinLeave || opts.JoinLeave != nil),
+		Numbered:   ns.Numbers && !byServer && req.Flag&flagCompactChannel != 0, // SDKs know no numbers of what they did not subscribe to.
 		Positioned: ns.HistorySize > 0 && option(opts.Recovery, ns.Recovery), Owner: s,
 	})
-	result := &protocol.SubscribeResult{Data: opts.Data}
+	result := &protocol.SubscribeResult{Data: opts.Data, Id: member.Number()}
 	result.Expires, result.Ttl = ttl(opts.ExpireAt, now)
 	if ns.HistorySize <= 0 {
 		s.node.Hub.Await(ctx, member)

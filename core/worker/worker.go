@@ -21,6 +21,7 @@ import (
 	"github.com/zenconn/server/core/metrics"
 	"github.com/zenconn/server/core/outbound"
 	"github.com/zenconn/server/core/presence"
+	"github.com/zenconn/server/core/protocol"
 	"github.com/zenconn/server/core/registry"
 	"github.com/zenconn/server/core/session"
 	"github.com/zenconn/server/core/transport/websocket"
@@ -69,6 +70,7 @@ type Worker struct {
 	relay    Relay         // nil: there are no other nodes.
 	spread   time.Duration // See Options.Drain.
 	flushers *outbound.Flushers
+	deflate  *protocol.Deflate // nil: nothing is compressed.
 	sockets  *websocket.Handler
 	server   *http.Server
 }
@@ -114,7 +116,10 @@ func New(o Options) (*Worker, error) {
 	w.node.Announcer = w.sender
 	o.Registry.MustRegister(w.sender.Collectors()...)
 	w.own = session.NewServer(w.node, o.Version)
-	w.sockets = websocket.New(w.node, flushers, drops{o.Metrics})
+	if compression := c.Client.WebSocket.Compression; compression.Enabled {
+		w.deflate = protocol.NewDeflate(compression.Level, int(compression.MinSize))
+	}
+	w.sockets = websocket.New(w.node, flushers, drops{o.Metrics}, w.deflate)
 	o.Registry.MustRegister(w.gauges()...)
 
 	mux := http.NewServeMux()
@@ -154,7 +159,19 @@ func (w *Worker) gauges() []prometheus.Collector {
 	gauge := func(name, help string, value func() float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "zenconn", Name: name, Help: help}, value)
 	}
+	counter := func(name, help string, value func(protocol.DeflateStats) uint64) prometheus.Collector {
+		return prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "zenconn", Name: name, Help: help}, func() float64 {
+			if w.deflate == nil {
+				return 0
+			}
+			return float64(value(w.deflate.Stats()))
+		})
+	}
 	return []prometheus.Collector{
+		counter("compression_frames_total", "Frames that were compressed, once for all who got them.",
+			func(s protocol.DeflateStats) uint64 { return s.Frames }),
+		counter("compression_before_bytes_total", "Bytes of them before.", func(s protocol.DeflateStats) uint64 { return s.Before }),
+		counter("compression_after_bytes_total", "Bytes of them afterwards.", func(s protocol.DeflateStats) uint64 { return s.After }),
 		gauge("connections", "Open WebSocket connections.", func() float64 { return float64(w.sockets.Open()) }),
 		gauge("users", "Users with at least one session.", func() float64 { _, n := w.node.Registry.Counts(); return float64(n) }),
 		gauge("channels", "Channels with subscribers.", func() float64 { n, _ := w.node.Hub.Counts(); return float64(n) }),

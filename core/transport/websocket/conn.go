@@ -25,6 +25,7 @@ type conn struct {
 	session  *session.Session
 	dropping atomic.Pointer[session.Session] // The session, once there is one, for those who drop.
 	upgraded bool                            // The answer to the handshake goes out before the queue begins.
+	fault    *core.Disconnect                // Why the reader ended the connection, where gws says it differently.
 }
 
 // Dropped implements outbound.Drops.
@@ -38,6 +39,10 @@ func (c *conn) Dropped(reason outbound.DropReason, frames int) {
 func (c *conn) Write(p []byte) (int, error) {
 	if !c.upgraded {
 		return c.Conn.Write(p)
+	}
+	if c.fault = undeflatable(p); c.fault != nil {
+		_, err := c.Queue.Write(goodbye(*c.fault))
+		return len(p), err
 	}
 	return c.Queue.Write(p)
 }
@@ -104,6 +109,10 @@ func (events) OnPong(*gws.Conn, []byte) {}
 // OnClose is called once, when gws reads no more: the client said goodbye, broke the protocol, or is gone.
 func (events) OnClose(socket *gws.Conn, err error) {
 	c := of(socket)
+	if c.fault != nil {
+		c.session.End(*c.fault, false)
+		return
+	}
 	if closing, ok := errors.AsType[*gws.CloseError](err); ok {
 		code := cmp.Or(uint32(closing.Code), 1005) // No code in the frame (RFC 6455 §7.1.5).
 		c.session.End(core.Disconnect{Code: code, Reason: "closed by client"}, true)
@@ -116,12 +125,14 @@ func (events) OnClose(socket *gws.Conn, err error) {
 	c.session.End(core.DisconnectConnectionClosed, false)
 }
 
+const opClose = 0x8 // RFC 6455 §5.5.1.
+
 // goodbye makes the closing frame of a disconnect. A connection that the peer ended gets none.
 func goodbye(d core.Disconnect) []byte {
 	if d.Code == core.DisconnectConnectionClosed.Code {
 		return nil
 	}
-	const fin, opClose, maxReason = 0x80, 0x8, 123 // RFC 6455 §5.5.
+	const fin, maxReason = 0x80, 123 // RFC 6455 §5.5.
 	reason := d.Reason
 	for len(reason) > maxReason || !utf8.ValidString(reason) {
 		_, size := utf8.DecodeLastRuneInString(reason)

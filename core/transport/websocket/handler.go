@@ -8,9 +8,11 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"runtime"
 	"sync"
 	"sync/atomic"
 
+	"github.com/klauspost/compress/flate"
 	"github.com/lxzan/gws"
 
 	"github.com/zenconn/server/core/config"
@@ -28,7 +30,8 @@ type Handler struct {
 	flushers  *outbound.Flushers
 	drops     outbound.Drops
 	limits    outbound.Limits
-	upgraders map[string]*gws.Upgrader // By the subprotocol to answer with; "" for none.
+	upgraders map[answer]*gws.Upgrader
+	deflate   *protocol.Deflate // nil: nothing is compressed.
 
 	open     atomic.Int64
 	readers  sync.WaitGroup
@@ -36,31 +39,57 @@ type Handler struct {
 	draining bool
 }
 
-// New makes a handler. The configuration has been checked.
-func New(node *session.Node, flushers *outbound.Flushers, drops outbound.Drops) *Handler {
+// answer is what a handshake is answered with; gws has it fixed for an upgrader.
+type answer struct {
+	subprotocol string            // "" for none.
+	compression protocol.Encoding // Deflated, and perhaps Narrow; 0 for none.
+}
+
+// New makes a handler. The configuration has been checked. deflate compresses; nil: nothing is compressed, in either direction.
+func New(node *session.Node, flushers *outbound.Flushers, drops outbound.Drops, deflate *protocol.Deflate) *Handler {
 	h := &Handler{
 		node: node, client: node.Client, origins: newOrigins(node.Client.AllowedOrigins), flushers: flushers, drops: drops,
 		limits: outbound.Limits{
 			Messages: node.Client.Limits.QueueMessages, Bytes: int(node.Client.Limits.QueueSize),
 			WriteTimeout: node.Client.WriteTimeout,
 		},
-		upgraders: make(map[string]*gws.Upgrader),
+		upgraders: make(map[answer]*gws.Upgrader), deflate: deflate,
+	}
+	compressions := []protocol.Encoding{0}
+	if deflate != nil {
+		compressions = append(compressions, protocol.Deflated, protocol.Deflated|protocol.Narrow)
 	}
 	for _, subprotocol := range []string{"", protocol.SubprotocolJSON, protocol.SubprotocolProtobuf} {
-		option := &gws.ServerOption{
-			ReadMaxPayloadSize: int(node.Client.Limits.FrameSize),
-			HandshakeTimeout:   node.Client.HandshakeTimeout,
-			ReadBufferSize:     int(node.Client.ReadBuffer),
-			Logger:             quiet{node.Log},
-			NewSession:         func() gws.SessionStorage { return nil }, // Ours hangs on the connection; see conn.
+		for _, compression := range compressions {
+			h.upgraders[answer{subprotocol, compression}] = h.upgrader(answer{subprotocol, compression})
 		}
-		if subprotocol != "" {
-			// gws refuses the handshake when it has a list and the client offers none of it, so there is one upgrader for each answer.
-			option.SubProtocols = []string{subprotocol}
-		}
-		h.upgraders[subprotocol] = gws.NewUpgrader(events{}, option)
 	}
 	return h
+}
+
+func (h *Handler) upgrader(a answer) *gws.Upgrader {
+	option := &gws.ServerOption{
+		ReadMaxPayloadSize: int(h.client.Limits.FrameSize), // Also of a message that is decompressed.
+		HandshakeTimeout:   h.client.HandshakeTimeout,
+		ReadBufferSize:     int(h.client.ReadBuffer),
+		Logger:             quiet{h.node.Log},
+		NewSession:         func() gws.SessionStorage { return nil }, // Ours hangs on the connection; see conn.
+	}
+	if a.subprotocol != "" {
+		// gws refuses the handshake when it has a list and the client offers none of it.
+		option.SubProtocols = []string{a.subprotocol}
+	}
+	if a.compression != 0 {
+		// No context takeover in either direction, which would cost each connection a window. What gws keeps for writing is made small:
+		// only control frames are written through it, and they are never compressed.
+		option.PermessageDeflate = gws.PermessageDeflate{
+			Enabled: true, Level: flate.HuffmanOnly, PoolSize: runtime.GOMAXPROCS(0), ServerMaxWindowBits: maxWindowBits, ClientMaxWindowBits: maxWindowBits,
+		}
+		if a.compression&protocol.Narrow != 0 {
+			option.PermessageDeflate.ServerMaxWindowBits = protocol.NarrowWindowBits
+		}
+	}
+	return gws.NewUpgrader(events{}, option)
 }
 
 // quiet passes on what gws has to say as a warning.
@@ -98,7 +127,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.count("full")
 		return
 	}
-	if err := h.upgrade(w, r, protocol.WebSocketEncoding(format), subprotocol); err != nil {
+	how := answer{subprotocol: subprotocol}
+	if h.deflate != nil {
+		how.compression = negotiate(r)
+	}
+	if err := h.upgrade(w, r, format, how); err != nil {
 		h.leave()
 		h.count("failed")
 		h.node.Log.Debug("handshake failed", "remote", r.RemoteAddr, "error", err)
@@ -143,21 +176,25 @@ func (h *Handler) Refuse() {
 func (h *Handler) Wait() { h.readers.Wait() }
 
 // upgrade takes the connection over from the HTTP server and starts its reader.
-func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request, encoding protocol.Encoding, subprotocol string) error {
+func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request, format protocol.Format, how answer) error {
 	netConn, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		(&refusal{http.StatusInternalServerError, "this connection cannot be upgraded"}).write(w)
 		return err
 	}
 	c := &conn{handler: h}
-	c.Queue = outbound.New(netConn, encoding, h.limits, c, h.flushers, goodbye)
+	c.Queue = outbound.New(netConn, protocol.WebSocketEncoding(format)|how.compression, h.limits, c, h.flushers, goodbye)
+	if how.compression != 0 {
+		c.Compress(h.deflate)
+		h.node.Metrics.Compressed.Inc()
+	}
 	var source io.Reader = c
 	if n := buffered.Reader.Buffered(); n > 0 {
 		// A client may send its first frame without waiting for our answer.
 		early, _ := buffered.Reader.Peek(n)
 		source = io.MultiReader(bytes.NewReader(bytes.Clone(early)), c)
 	}
-	socket, err := h.upgraders[subprotocol].UpgradeFromConn(c, bufio.NewReaderSize(source, int(h.client.ReadBuffer)), r)
+	socket, err := h.upgraders[how].UpgradeFromConn(c, bufio.NewReaderSize(source, int(h.client.ReadBuffer)), r)
 	if err != nil {
 		c.Destroy()
 		return err
