@@ -21,7 +21,7 @@ type Proxy struct {
 }
 
 // insertSize is more bytes than a client sends for anything but a block of rows.
-const insertSize = 16 << 10
+const insertSize = 4 << 10
 
 // StartProxy listens on an address and forwards to the target until the test ends.
 func StartProxy(t testing.TB, address, target string) *Proxy {

@@ -4,6 +4,7 @@ package testenv
 import (
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 )
 
@@ -37,4 +38,15 @@ func ClickHouse(t testing.TB) string {
 		Skip(t, "no ClickHouse server: set ZENCONN_TEST_CLICKHOUSE_DSN, for example clickhouse://default@127.0.0.1:9000/default")
 	}
 	return dsn
+}
+
+// ClickHouseServer returns the command that runs a ClickHouse server of the test's own, which it may kill, and skips the test when there is
+// none. The test adds -path DIR -native HOST:PORT and, for one that wants a password, -user NAME -password SECRET.
+func ClickHouseServer(t testing.TB) []string {
+	t.Helper()
+	command := strings.Fields(os.Getenv("ZENCONN_TEST_CLICKHOUSE_SERVER"))
+	if len(command) == 0 {
+		Skip(t, "no ClickHouse server to kill: set ZENCONN_TEST_CLICKHOUSE_SERVER to a command that takes -path DIR -native HOST:PORT")
+	}
+	return command
 }

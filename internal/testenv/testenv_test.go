@@ -48,6 +48,10 @@ func TestWhatTheMachineLacks(t *testing.T) {
 			"skip: SKIPPED: no ClickHouse server: set ZENCONN_TEST_CLICKHOUSE_DSN, for example clickhouse://default@127.0.0.1:9000/default",
 		},
 		{
+			"a ClickHouse to kill", "", func(t testing.TB) { testenv.ClickHouseServer(t) },
+			"skip: SKIPPED: no ClickHouse server to kill: set ZENCONN_TEST_CLICKHOUSE_SERVER to a command that takes -path DIR -native HOST:PORT",
+		},
+		{
 			"other values do not require", "some", func(t testing.TB) { testenv.Skip(t, "luck") },
 			"skip: SKIPPED: luck",
 		},
@@ -56,6 +60,7 @@ func TestWhatTheMachineLacks(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Setenv("ZENCONN_TEST_REQUIRE", tt.require)
 			t.Setenv("ZENCONN_TEST_CLICKHOUSE_DSN", "")
+			t.Setenv("ZENCONN_TEST_CLICKHOUSE_SERVER", "")
 			v := &verdict{TB: t}
 			tt.ask(v)
 			if v.said != tt.want {

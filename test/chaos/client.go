@@ -44,11 +44,20 @@ type client struct {
 	epoch   string
 	placed  bool // offset and epoch are known.
 	lost    chan struct{}
+	visits  []Visit
+}
+
+// Visit is one connection of a client to the server, from the answer to its connect command on.
+type Visit struct {
+	Session      string // As the server calls it.
+	Began, Ended time.Time
 }
 
 type publication struct {
 	Offset uint64          `json:"offset"`
 	Data   json.RawMessage `json:"data"`
+
+	recovered bool // It came with the answer to the subscription.
 }
 
 type reply struct {
@@ -57,6 +66,9 @@ type reply struct {
 		Code    uint32 `json:"code"`
 		Message string `json:"message"`
 	} `json:"error"`
+	Connect *struct {
+		Client string `json:"client"`
+	} `json:"connect"`
 	Subscribe *struct {
 		Recovered     bool           `json:"recovered"`
 		WasRecovering bool           `json:"was_recovering"`
@@ -129,9 +141,17 @@ func (c *client) begin() error {
 	if c.token != "" {
 		request["token"] = c.token
 	}
-	if _, err := c.ask(map[string]any{"connect": request}); err != nil {
+	welcome, err := c.ask(map[string]any{"connect": request})
+	if err != nil {
 		return err
 	}
+	c.mu.Lock()
+	visit := Visit{Session: welcome.Connect.Client, Began: time.Now()}
+	if c.conn == nil {
+		visit.Ended = visit.Began
+	}
+	c.visits = append(c.visits, visit)
+	c.mu.Unlock()
 	if c.channel == "" {
 		return nil
 	}
@@ -245,6 +265,7 @@ func (c *client) subscribed(r *reply) {
 		c.mu.Unlock()
 	}
 	for _, pub := range s.Publications {
+		pub.recovered = true
 		c.take(pub)
 	}
 	if c.offset != s.Offset {
@@ -269,6 +290,9 @@ func (c *client) OnClose(*gws.Conn, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.conn = nil
+	if n := len(c.visits); n > 0 && c.visits[n-1].Ended.IsZero() {
+		c.visits[n-1].Ended = time.Now()
+	}
 	close(c.lost)
 }
 

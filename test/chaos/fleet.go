@@ -35,7 +35,14 @@ type Fleet struct {
 type hearer struct {
 	*client
 	mu    sync.Mutex
-	heard []int64 // Numbers, in the order they came.
+	heard []hearing // In the order they came.
+}
+
+// hearing is one publication that came to a subscriber.
+type hearing struct {
+	number    int64
+	at        time.Time
+	recovered bool
 }
 
 // speaker is the publisher of one channel.
@@ -45,7 +52,8 @@ type speaker struct {
 
 	mu           sync.Mutex
 	acknowledged []int64
-	unknown      int // Publications nobody knows the fate of.
+	answered     []time.Time // When each was.
+	unknown      int         // Publications nobody knows the fate of.
 }
 
 // Board connects the clients, waits until all have subscribed, and begins to publish. What is wrong fails the test at once; the clients
@@ -53,7 +61,7 @@ type speaker struct {
 func Board(t testing.TB, load Load) *Fleet {
 	t.Helper()
 	f := &Fleet{t: t, load: load, stop: make(chan struct{})}
-	t.Cleanup(f.leave)
+	t.Cleanup(f.Leave)
 	for i := range load.Subscribers {
 		h := &hearer{client: f.client(i, fmt.Sprintf("hearer%d", i))}
 		h.channel = channelName(i % load.Channels)
@@ -141,7 +149,7 @@ func (f *Fleet) speak(s *speaker) {
 		err := s.publish(s.channel, n)
 		s.mu.Lock()
 		if err == nil {
-			s.acknowledged = append(s.acknowledged, n)
+			s.acknowledged, s.answered = append(s.acknowledged, n), append(s.answered, time.Now())
 		} else {
 			s.unknown++
 		}
@@ -157,10 +165,10 @@ func (h *hearer) hear(pub *publication) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if len(h.heard) > 0 && n <= h.heard[len(h.heard)-1] {
-		h.failed(fmt.Errorf("%s: number %d came after %d", h.channel, n, h.heard[len(h.heard)-1]))
+	if last := len(h.heard) - 1; last >= 0 && n <= h.heard[last].number {
+		h.failed(fmt.Errorf("%s: number %d came after %d", h.channel, n, h.heard[last].number))
 	}
-	h.heard = append(h.heard, n)
+	h.heard = append(h.heard, hearing{n, time.Now(), pub.recovered})
 }
 
 // Acknowledged returns how many publications have been acknowledged so far.
@@ -231,14 +239,14 @@ func (f *Fleet) Verify() {
 		f.Acknowledged(), len(f.speakers), unknown, len(f.hearers), f.Breaks(), recoveries)
 }
 
-// missing says what of the wanted numbers is not among the others; both rise.
-func missing(want, got []int64) string {
+// missing says what of the wanted numbers was not heard; both rise.
+func missing(want []int64, got []hearing) string {
 	lost, first := 0, int64(0)
 	for _, n := range want {
-		for len(got) > 0 && got[0] < n {
+		for len(got) > 0 && got[0].number < n {
 			got = got[1:]
 		}
-		if len(got) == 0 || got[0] != n {
+		if len(got) == 0 || got[0].number != n {
 			if lost == 0 {
 				first = n
 			}
@@ -251,7 +259,8 @@ func missing(want, got []int64) string {
 	return fmt.Sprintf("%d of %d are missing, the first is %d", lost, len(want), first)
 }
 
-func (f *Fleet) leave() {
+// Leave closes all connections and returns when they have ended. It may be called again.
+func (f *Fleet) Leave() {
 	select {
 	case <-f.stop:
 	default:

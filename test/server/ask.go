@@ -60,7 +60,10 @@ func (s *Server) Audit(sql string) (rows []map[string]any) {
 	return rows
 }
 
-// Execute runs the program in a directory to its end. It has half a minute.
+// executeTimeout ends what hangs. A long audit takes minutes to verify.
+const executeTimeout = 10 * time.Minute
+
+// Execute runs the program in a directory to its end.
 func Execute(t testing.TB, dir string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	return ExecuteProgram(t, Binary(t), dir, args...)
@@ -69,7 +72,7 @@ func Execute(t testing.TB, dir string, args ...string) (code int, stdout, stderr
 // ExecuteProgram is Execute with another build of the program.
 func ExecuteProgram(t testing.TB, program, dir string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), executeTimeout)
 	defer cancel()
 	var out, complaints bytes.Buffer
 	cmd := exec.CommandContext(ctx, program, args...)

@@ -1,0 +1,184 @@
+package audit_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"golang.org/x/sys/unix"
+
+	"github.com/zenconn/server/internal/testenv"
+	"github.com/zenconn/server/test/chaos"
+)
+
+// engine is a ClickHouse server of the test's own, on a small disk of its own where the test may make one.
+type engine struct {
+	t        testing.TB
+	command  []string
+	address  string
+	user     string // "": default.
+	password string
+	dir      string
+	disk     error // Why there is no disk of its own; nil: there is.
+
+	conn driver.Conn
+
+	running *exec.Cmd // nil: it is not.
+	mu      sync.Mutex
+	said    bytes.Buffer // Guarded by mu.
+}
+
+// newEngine makes an engine whose disk has so many bytes. It runs until the test ends.
+func newEngine(t testing.TB, disk int64, credentials ...string) *engine {
+	t.Helper()
+	e := &engine{t: t, command: testenv.ClickHouseServer(t), address: testenv.FreeAddr(t), dir: t.TempDir()}
+	if e.disk = unix.Mount("tmpfs", e.dir, "tmpfs", 0, fmt.Sprintf("size=%d", disk)); e.disk == nil {
+		t.Cleanup(func() {
+			if err := unix.Unmount(e.dir, unix.MNT_DETACH); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	if len(credentials) == 2 {
+		e.user, e.password = credentials[0], credentials[1]
+		e.command = append(e.command, "-user", e.user, "-password", e.password)
+	}
+	options, err := clickhouse.ParseDSN(e.dsn(e.address))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.conn, err = clickhouse.Open(options); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		e.conn.Close()
+		e.kill()
+		if t.Failed() {
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			t.Logf("the end of ClickHouse's log:\n%s", e.said.Bytes()[max(0, e.said.Len()-2000):])
+		}
+	})
+	e.start()
+	return e
+}
+
+// dsn leads to the engine by way of an address.
+func (e *engine) dsn(address string) string {
+	if e.user == "" {
+		return "clickhouse://default@" + address + "/default"
+	}
+	return fmt.Sprintf("clickhouse://%s:%s@%s/default", e.user, e.password, address)
+}
+
+// Write implements io.Writer.
+func (e *engine) Write(p []byte) (int, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.said.Write(p)
+}
+
+// start runs it with what it had before, and returns when it answers.
+func (e *engine) start() {
+	e.t.Helper()
+	if err := os.MkdirAll(filepath.Join(e.dir, "data"), 0o750); err != nil {
+		e.t.Fatal(err)
+	}
+	args := append(e.command[1:len(e.command):len(e.command)], "-path", filepath.Join(e.dir, "data"), "-native", e.address)
+	e.running = exec.Command(e.command[0], args...) //nolint:gosec // What the environment names.
+	e.running.Stdout, e.running.Stderr = e, e
+	if err := e.running.Start(); err != nil {
+		e.t.Fatal(err)
+	}
+	chaos.Await(e.t, chaos.Patience, "ClickHouse answers", func() string {
+		ctx, cancel := context.WithTimeout(e.t.Context(), 10*time.Second)
+		defer cancel()
+		if err := e.conn.Ping(ctx); err != nil {
+			return err.Error()
+		}
+		return ""
+	})
+}
+
+// kill ends it at once. It does nothing to one that has ended.
+func (e *engine) kill() {
+	if e.running != nil {
+		e.running.Process.Kill() //nolint:errcheck // If it has ended by itself, that shows elsewhere.
+		e.running.Wait()         //nolint:errcheck // It was killed.
+		e.running = nil
+	}
+}
+
+// freeze stops it from doing anything, until thaw.
+func (e *engine) freeze() { e.signal(syscall.SIGSTOP) }
+
+func (e *engine) thaw() { e.signal(syscall.SIGCONT) }
+
+func (e *engine) signal(s os.Signal) {
+	e.t.Helper()
+	if err := e.running.Process.Signal(s); err != nil {
+		e.t.Fatal(err)
+	}
+}
+
+// fill leaves no room on its disk until the returned function is called.
+func (e *engine) fill() (release func()) {
+	e.t.Helper()
+	ballast := filepath.Join(e.dir, "ballast")
+	f, err := os.Create(ballast)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	defer f.Close()
+	for block := make([]byte, 1<<20); ; {
+		if _, err := f.Write(block); err != nil {
+			break // It is full.
+		}
+	}
+	return func() {
+		if err := os.Remove(ballast); err != nil {
+			e.t.Error(err)
+		}
+	}
+}
+
+// each asks, with the sessions in their latest version, and has each row scanned.
+func (e *engine) each(sql string, row func(rows driver.Rows) error) {
+	e.t.Helper()
+	ctx, cancel := context.WithTimeout(e.t.Context(), 10*time.Minute)
+	defer cancel()
+	rows, err := e.conn.Query(clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"final": 1})), sql)
+	if err != nil {
+		e.t.Fatalf("%s: %v", sql, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := row(rows); err != nil {
+			e.t.Fatalf("%s: %v", sql, err)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		e.t.Fatalf("%s: %v", sql, err)
+	}
+}
+
+// number asks for one.
+func (e *engine) number(what, from string) (n int) {
+	e.t.Helper()
+	e.each("SELECT toInt64("+what+") FROM "+from, func(rows driver.Rows) error {
+		var value int64
+		err := rows.Scan(&value)
+		n = int(value)
+		return err
+	})
+	return n
+}
