@@ -128,6 +128,9 @@ func (q *Queue) Compress(d *protocol.Deflate) { q.deflate = d }
 // Deflate returns what compresses the frames of a Deflated connection.
 func (q *Queue) Deflate() *protocol.Deflate { return q.deflate }
 
+// Raw returns the access to the socket's descriptor, for who reads; nil where there is none.
+func (q *Queue) Raw() syscall.RawConn { return q.raw }
+
 // Enqueue adds one frame, which must not change afterwards. When the queue is full the lane's policy decides; a full queue
 // without a policy that makes room ends with 3008.
 func (q *Queue) Enqueue(frame []byte, lane *Lane) Result {
@@ -152,13 +155,14 @@ func (q *Queue) Enqueue(frame []byte, lane *Lane) Result {
 	return Dirty
 }
 
-// Send frames a payload of one or more replies and queues it, compressed if the connection has that. It is followed by Flush.
-func (q *Queue) Send(payload []byte) {
+// Send frames a payload of one or more replies and queues it, compressed if the connection has that. It is queued as by
+// Enqueue, and followed by Flush.
+func (q *Queue) Send(payload []byte) Result {
 	frame := q.encoding.AppendFrame(make([]byte, 0, len(payload)+maxHeader), payload)
 	if q.deflate != nil {
 		frame = q.deflate.Frame(q.encoding, frame)
 	}
-	q.Enqueue(frame, nil)
+	return q.Enqueue(frame, nil)
 }
 
 // maxHeader is the longest frame header of any encoding (RFC 6455 §5.2, unmasked).

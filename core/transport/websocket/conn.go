@@ -1,68 +1,60 @@
 package websocket
 
 import (
-	"cmp"
-	"encoding/binary"
 	"errors"
 	"io"
 	"runtime/debug"
-	"strings"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
-
-	"github.com/lxzan/gws"
 
 	"github.com/zenconn/server/core"
 	"github.com/zenconn/server/core/outbound"
 	"github.com/zenconn/server/core/session"
 )
 
-// conn is one connection as gws sees it: it reads from the socket and writes, once upgraded, into the queue.
+// conn is one connection. It is small while nothing comes: it has neither a buffer nor, as a rule, a stack that is larger than the smallest.
 type conn struct {
+	// Fixed after construction.
 	*outbound.Queue
-	handler  *Handler
-	session  *session.Session
-	dropping atomic.Pointer[session.Session] // The session, once there is one, for those who drop.
-	upgraded bool                            // The answer to the handshake goes out before the queue begins.
-	fault    *core.Disconnect                // Why the reader ended the connection, where gws says it differently.
+	handler *Handler
+	limits  limits
+	session atomic.Pointer[session.Session] // Set before the reader starts; those who drop may come before.
+
+	// Owned by the reader.
+	inbox    inbox
+	parts    *parts // Of a message that is not complete; nil: none is under way.
+	pace     pace
+	step     func(fd uintptr) bool // The method value of receiveNow, made once.
+	received error                 // Of the last call of step.
+}
+
+// parts are what came of a message in several frames.
+type parts struct {
+	payload  []byte
+	deflated bool
 }
 
 // Dropped implements outbound.Drops.
 func (c *conn) Dropped(reason outbound.DropReason, frames int) {
 	c.handler.drops.Dropped(reason, frames)
-	if s := c.dropping.Load(); s != nil {
+	if s := c.session.Load(); s != nil {
 		s.Dropped(reason, frames)
 	}
-}
-
-func (c *conn) Write(p []byte) (int, error) {
-	if !c.upgraded {
-		return c.Conn.Write(p)
-	}
-	if c.fault = undeflatable(p); c.fault != nil {
-		_, err := c.Queue.Write(goodbye(*c.fault))
-		return len(p), err
-	}
-	return c.Queue.Write(p)
-}
-
-// Close ends the queue, not the socket: what waits in it is still written, and read destroys the connection in the end.
-func (c *conn) Close() error {
-	if !c.upgraded {
-		c.Destroy()
-		return nil
-	}
-	return c.Queue.Close()
 }
 
 // farewell is how long a connection may take to end after its last frame was read.
 const farewell = 3 * time.Second
 
-// read is the connection's goroutine.
-func (c *conn) read(socket *gws.Conn) {
+// read is the connection's goroutine, or one of those that follow one another as such: a goroutine keeps the stack that it has once needed,
+// and one that waits needs little.
+func (c *conn) read() {
+	err := c.readFrames()
+	if err == errCalm { //nolint:errorlint // It is never wrapped.
+		go c.read()
+		return
+	}
 	defer c.handler.leave()
-	c.readFrames(socket)
+	c.end(err)
 	_ = c.Queue.Close()
 	// A socket that is closed with unread bytes in it resets the connection, and the peer never sees the goodbye.
 	_ = c.SetReadDeadline(time.Now().Add(farewell))
@@ -70,74 +62,125 @@ func (c *conn) read(socket *gws.Conn) {
 	c.Destroy()
 }
 
-// readFrames reads until the connection ends. gws 1.8.9 panics on a frame whose length has the highest bit set, which RFC 6455
-// §5.2 forbids: one client must not bring the process down.
-func (c *conn) readFrames(socket *gws.Conn) {
-	defer func() {
-		if recover() != nil {
-			c.session.Disconnect(core.Disconnect{Code: 1002, Reason: "protocol error"})
-			c.session.End(core.DisconnectConnectionClosed, false)
+// errCalm says that little comes over the connection: whoever waits for more shall do so with a stack of its own.
+var errCalm = errors.New("nothing to read")
+
+// readFrames handles what comes until the connection ends, or nothing more comes for now.
+func (c *conn) readFrames() error {
+	for {
+		for c.inbox.to > 0 {
+			f, size, err := c.limits.cut(c.inbox.unread())
+			if err == errPartial { //nolint:errorlint // It is never wrapped.
+				c.inbox.needed = size
+				break
+			}
+			if err == nil {
+				err = c.handle(f)
+			}
+			if err != nil {
+				return err
+			}
+			c.inbox.skip(size, c.handler.buffers)
 		}
-	}()
-	socket.ReadLoop()
-}
-
-// events is what gws calls on the reader's goroutine. It has no state: the connection is found through the socket.
-type events struct{}
-
-func of(socket *gws.Conn) *conn { return socket.NetConn().(*conn) }
-
-func (events) OnOpen(*gws.Conn) {}
-
-// OnMessage hands a message to the session. A fault of ours in it ends this session with 3004, and no other.
-func (events) OnMessage(socket *gws.Conn, message *gws.Message) {
-	defer message.Close() //nolint:errcheck // Returns a buffer to its pool.
-	c := of(socket)
-	defer func() {
-		if fault := recover(); fault != nil {
-			c.handler.node.Log.Error("a command panicked", "session", c.session.ID(), "panic", fault, "stack", string(debug.Stack()))
-			c.session.Disconnect(core.DisconnectServerError)
+		if err := c.receive(); err != nil {
+			return err
 		}
-	}()
-	c.session.Handle(message.Bytes())
+		c.pace.came(time.Now().UnixNano())
+	}
 }
 
-func (events) OnPing(socket *gws.Conn, payload []byte) { _ = socket.WritePong(payload) }
-
-func (events) OnPong(*gws.Conn, []byte) {}
-
-// OnClose is called once, when gws reads no more: the client said goodbye, broke the protocol, or is gone.
-func (events) OnClose(socket *gws.Conn, err error) {
-	c := of(socket)
-	if c.fault != nil {
-		c.session.End(*c.fault, false)
-		return
+// receivePlain reads where there is no better way: it holds a buffer while it waits.
+func (c *conn) receivePlain() error {
+	n, err := c.Conn.Read(c.inbox.room(c.handler.buffers))
+	c.inbox.to += n
+	if n > 0 {
+		return nil // The error comes again.
 	}
-	if closing, ok := errors.AsType[*gws.CloseError](err); ok {
-		code := cmp.Or(uint32(closing.Code), 1005) // No code in the frame (RFC 6455 §7.1.5).
-		c.session.End(core.Disconnect{Code: code, Reason: "closed by client"}, true)
-		return
-	}
-	if status, ok := err.(interface{ Uint16() uint16 }); ok { // A violation of RFC 6455, with the code gws answered.
-		c.session.End(core.Disconnect{Code: uint32(status.Uint16()), Reason: err.Error()}, false)
-		return
-	}
-	c.session.End(core.DisconnectConnectionClosed, false)
+	return err
 }
 
-const opClose = 0x8 // RFC 6455 §5.5.1.
-
-// goodbye makes the closing frame of a disconnect. A connection that the peer ended gets none.
-func goodbye(d core.Disconnect) []byte {
-	if d.Code == core.DisconnectConnectionClosed.Code {
+// handle does what a frame asks for.
+func (c *conn) handle(f frame) error {
+	switch f.op {
+	case opPing:
+		_, err := c.Write(controlFrame(opPong, f.payload))
+		return err
+	case opPong:
+		return nil
+	case opClose:
+		return c.closed(f.payload)
+	case opContinuation:
+		if c.parts == nil {
+			return errProtocol
+		}
+		if len(c.parts.payload)+len(f.payload) > c.limits.size {
+			return errTooLarge
+		}
+		c.parts.payload = append(c.parts.payload, f.payload...)
+		if !f.fin {
+			return nil
+		}
+		whole := *c.parts
+		c.parts = nil
+		return c.message(whole.payload, whole.deflated)
+	}
+	switch {
+	case c.parts != nil:
+		return errProtocol
+	case !f.fin:
+		c.parts = &parts{payload: append([]byte(nil), f.payload...), deflated: f.deflated}
 		return nil
 	}
-	const fin, maxReason = 0x80, 123 // RFC 6455 §5.5.
-	reason := d.Reason
-	for len(reason) > maxReason || !utf8.ValidString(reason) {
-		_, size := utf8.DecodeLastRuneInString(reason)
-		reason = strings.ToValidUTF8(reason[:len(reason)-size], "")
+	return c.message(f.payload, f.deflated)
+}
+
+// message hands a message to the session. A fault of ours in it ends this session with 3004, and no other.
+func (c *conn) message(payload []byte, deflated bool) error {
+	s := c.session.Load()
+	if deflated {
+		inflated, err := inflate(payload, c.limits.size)
+		if err != nil {
+			return err
+		}
+		payload = inflated
 	}
-	frame := append(make([]byte, 0, 4+len(reason)), fin|opClose, byte(2+len(reason)))
-	return append(binary.BigEndian.AppendUint16(frame, uint16(d.Code)), reason...)
+	defer func() {
+		if fault := recover(); fault != nil {
+			c.handler.node.Log.Error("a command panicked", "session", s.ID(), "panic", fault, "stack", string(debug.Stack()))
+			s.Disconnect(core.DisconnectServerError)
+		}
+	}()
+	s.Handle(payload)
+	return nil
+}
+
+// goneError is the end of a connection that the client closed with a code.
+type goneError uint32
+
+func (goneError) Error() string { return "closed by client" }
+
+// closed answers the client's closing frame.
+func (c *conn) closed(payload []byte) error {
+	code, answer, err := farewellOf(payload)
+	if err != nil {
+		return err
+	}
+	_, _ = c.Write(controlFrame(opClose, answer)) // If ours has gone out before, this is refused, and right so.
+	return goneError(code)
+}
+
+// end finishes the session: the client said goodbye, broke the protocol, or is gone.
+func (c *conn) end(err error) {
+	s := c.session.Load()
+	if code, ok := errors.AsType[goneError](err); ok {
+		_ = c.Queue.Close()
+		s.End(core.Disconnect{Code: uint32(code), Reason: err.Error()}, true)
+		return
+	}
+	if breach, ok := errors.AsType[*violation](err); ok {
+		s.Disconnect(core.Disconnect(*breach))
+		s.End(core.Disconnect(*breach), false)
+		return
+	}
+	s.End(core.DisconnectConnectionClosed, false)
 }

@@ -1,19 +1,12 @@
 package websocket
 
 import (
-	"bufio"
 	"bytes"
-	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
-	"runtime"
 	"sync"
 	"sync/atomic"
-
-	"github.com/klauspost/compress/flate"
-	"github.com/lxzan/gws"
 
 	"github.com/zenconn/server/core/config"
 	"github.com/zenconn/server/core/outbound"
@@ -24,14 +17,14 @@ import (
 // Handler accepts WebSocket connections for the sessions of a node.
 type Handler struct {
 	// Fixed after construction.
-	node      *session.Node
-	client    config.Client
-	origins   origins
-	flushers  *outbound.Flushers
-	drops     outbound.Drops
-	limits    outbound.Limits
-	upgraders map[answer]*gws.Upgrader
-	deflate   *protocol.Deflate // nil: nothing is compressed.
+	node     *session.Node
+	client   config.Client
+	origins  origins
+	flushers *outbound.Flushers
+	drops    outbound.Drops
+	limits   outbound.Limits
+	buffers  *buffers
+	deflate  *protocol.Deflate // nil: nothing is compressed.
 
 	open     atomic.Int64
 	readers  sync.WaitGroup
@@ -39,63 +32,17 @@ type Handler struct {
 	draining bool
 }
 
-// answer is what a handshake is answered with; gws has it fixed for an upgrader.
-type answer struct {
-	subprotocol string            // "" for none.
-	compression protocol.Encoding // Deflated, and perhaps Narrow; 0 for none.
-}
-
 // New makes a handler. The configuration has been checked. deflate compresses; nil: nothing is compressed, in either direction.
 func New(node *session.Node, flushers *outbound.Flushers, drops outbound.Drops, deflate *protocol.Deflate) *Handler {
-	h := &Handler{
+	return &Handler{
 		node: node, client: node.Client, origins: newOrigins(node.Client.AllowedOrigins), flushers: flushers, drops: drops,
 		limits: outbound.Limits{
 			Messages: node.Client.Limits.QueueMessages, Bytes: int(node.Client.Limits.QueueSize),
 			WriteTimeout: node.Client.WriteTimeout,
 		},
-		upgraders: make(map[answer]*gws.Upgrader), deflate: deflate,
+		buffers: newBuffers(int(node.Client.ReadBuffer)), deflate: deflate,
 	}
-	compressions := []protocol.Encoding{0}
-	if deflate != nil {
-		compressions = append(compressions, protocol.Deflated, protocol.Deflated|protocol.Narrow)
-	}
-	for _, subprotocol := range []string{"", protocol.SubprotocolJSON, protocol.SubprotocolProtobuf} {
-		for _, compression := range compressions {
-			h.upgraders[answer{subprotocol, compression}] = h.upgrader(answer{subprotocol, compression})
-		}
-	}
-	return h
 }
-
-func (h *Handler) upgrader(a answer) *gws.Upgrader {
-	option := &gws.ServerOption{
-		ReadMaxPayloadSize: int(h.client.Limits.FrameSize), // Also of a message that is decompressed.
-		HandshakeTimeout:   h.client.HandshakeTimeout,
-		ReadBufferSize:     int(h.client.ReadBuffer),
-		Logger:             quiet{h.node.Log},
-		NewSession:         func() gws.SessionStorage { return nil }, // Ours hangs on the connection; see conn.
-	}
-	if a.subprotocol != "" {
-		// gws refuses the handshake when it has a list and the client offers none of it.
-		option.SubProtocols = []string{a.subprotocol}
-	}
-	if a.compression != 0 {
-		// No context takeover in either direction, which would cost each connection a window. What gws keeps for writing is made small:
-		// only control frames are written through it, and they are never compressed.
-		option.PermessageDeflate = gws.PermessageDeflate{
-			Enabled: true, Level: flate.HuffmanOnly, PoolSize: runtime.GOMAXPROCS(0), ServerMaxWindowBits: maxWindowBits, ClientMaxWindowBits: maxWindowBits,
-		}
-		if a.compression&protocol.Narrow != 0 {
-			option.PermessageDeflate.ServerMaxWindowBits = protocol.NarrowWindowBits
-		}
-	}
-	return gws.NewUpgrader(events{}, option)
-}
-
-// quiet passes on what gws has to say as a warning.
-type quiet struct{ log *slog.Logger }
-
-func (q quiet) Error(v ...any) { q.log.Warn("websocket library", "message", v) }
 
 // ServeHTTP judges one handshake. What is refused gets a status and a sentence: 400 for requests that are no WebSocket handshake
 // or contradict themselves about the protocol, 403 for a foreign origin, 426 for another WebSocket version, 503 when there are
@@ -127,11 +74,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.count("full")
 		return
 	}
-	how := answer{subprotocol: subprotocol}
+	encoding := protocol.WebSocketEncoding(format)
 	if h.deflate != nil {
-		how.compression = negotiate(r)
+		encoding |= negotiate(r)
 	}
-	if err := h.upgrade(w, r, format, how); err != nil {
+	if err := h.upgrade(w, r, encoding, subprotocol); err != nil {
 		h.leave()
 		h.count("failed")
 		h.node.Log.Debug("handshake failed", "remote", r.RemoteAddr, "error", err)
@@ -176,36 +123,32 @@ func (h *Handler) Refuse() {
 func (h *Handler) Wait() { h.readers.Wait() }
 
 // upgrade takes the connection over from the HTTP server and starts its reader.
-func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request, format protocol.Format, how answer) error {
-	netConn, buffered, err := http.NewResponseController(w).Hijack()
+func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request, encoding protocol.Encoding, subprotocol string) error {
+	socket, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		(&refusal{http.StatusInternalServerError, "this connection cannot be upgraded"}).write(w)
 		return err
 	}
-	c := &conn{handler: h}
-	c.Queue = outbound.New(netConn, protocol.WebSocketEncoding(format)|how.compression, h.limits, c, h.flushers, goodbye)
-	if how.compression != 0 {
+	if err := answer(socket, r, subprotocol, encoding, h.client.HandshakeTimeout); err != nil {
+		_ = socket.Close()
+		return err
+	}
+	deflated := encoding&protocol.Deflated != 0
+	c := &conn{handler: h, limits: limits{size: int(h.client.Limits.FrameSize), deflated: deflated}}
+	c.Queue = outbound.New(socket, encoding, h.limits, c, h.flushers, goodbye)
+	if deflated {
 		c.Compress(h.deflate)
 		h.node.Metrics.Compressed.Inc()
 	}
-	var source io.Reader = c
 	if n := buffered.Reader.Buffered(); n > 0 {
 		// A client may send its first frame without waiting for our answer.
 		early, _ := buffered.Reader.Peek(n)
-		source = io.MultiReader(bytes.NewReader(bytes.Clone(early)), c)
+		c.inbox.hold(bytes.Clone(early))
 	}
-	socket, err := h.upgraders[how].UpgradeFromConn(c, bufio.NewReaderSize(source, int(h.client.ReadBuffer)), r)
-	if err != nil {
-		c.Destroy()
-		return err
-	}
-	c.upgraded = true
-	header := r.Header
-	c.session = h.node.Open(c.Queue, session.Peer{
-		RemoteAddr: remoteAddr(netConn), Transport: "websocket", UserAgent: r.UserAgent(), Header: header.Get,
-	})
-	c.dropping.Store(c.session)
-	go c.read(socket)
+	c.session.Store(h.node.Open(c.Queue, session.Peer{
+		RemoteAddr: remoteAddr(socket), Transport: "websocket", UserAgent: r.UserAgent(), Header: r.Header.Get,
+	}))
+	go c.read()
 	return nil
 }
 

@@ -1,11 +1,17 @@
 package websocket
 
 import (
+	"crypto/sha1" //nolint:gosec // RFC 6455 §4.2.2.
 	"encoding/base64"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
+	"time"
+
+	"github.com/zenconn/server/core/protocol"
 )
 
 // refusal is an HTTP answer to a handshake that is not accepted.
@@ -37,6 +43,32 @@ func checkHandshake(r *http.Request) *refusal {
 		return &refusal{http.StatusBadRequest, "Sec-WebSocket-Key must be 16 bytes in base64"}
 	}
 	return nil
+}
+
+// answer says to the client that what follows is WebSocket (RFC 6455 §4.2.2).
+func answer(socket net.Conn, r *http.Request, subprotocol string, encoding protocol.Encoding, timeout time.Duration) error {
+	const magic = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+	accept := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + magic)) //nolint:gosec // The protocol wants it, and not for a secret.
+	head := "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " +
+		base64.StdEncoding.EncodeToString(accept[:]) + "\r\n"
+	if subprotocol != "" {
+		head += "Sec-WebSocket-Protocol: " + subprotocol + "\r\n"
+	}
+	if encoding&protocol.Deflated != 0 { // Without context takeover, which would cost each connection a window, in either direction.
+		head += extensionsHeader + ": " + permessageDeflate + "; server_no_context_takeover; client_no_context_takeover"
+		if encoding&protocol.Narrow != 0 {
+			head += "; server_max_window_bits=" + strconv.Itoa(protocol.NarrowWindowBits)
+		}
+		head += "\r\n"
+	}
+	// Those of the HTTP server end as well.
+	if err := socket.SetDeadline(time.Now().Add(timeout)); err != nil {
+		return err
+	}
+	if _, err := socket.Write([]byte(head + "\r\n")); err != nil {
+		return err
+	}
+	return socket.SetDeadline(time.Time{})
 }
 
 // hasToken looks for a token in a header that is a comma separated list.

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package websocket
+
+func (c *conn) receive() error { return c.receivePlain() }
