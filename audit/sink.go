@@ -51,6 +51,13 @@ var ErrRefused = errors.New("the audit store refuses the batch")
 // ErrFull is what Write's error wraps when there is no room for the batch now. Writing it again may succeed.
 var ErrFull = errors.New("no room for audit events")
 
+// Obstacle is what keeps a store from taking events until an operator removes it: a sentence that follows "since", with nothing secret in
+// it. Write's error wraps one if the store knows.
+type Obstacle string
+
+// Error implements error.
+func (o Obstacle) Error() string { return string(o) }
+
 // Rows is the answer to a query, read one row at a time; see database/sql.Rows for the use.
 //
 // A value is nil, bool, a number, a string, []byte, or a slice or map of those. Times are strings of the form

@@ -200,8 +200,13 @@ func (s *Store) explain(err error) error {
 	if err == nil {
 		return nil
 	}
-	if exception, ok := errors.AsType[*clickhouse.Exception](err); ok && forGood(exception.Code) {
-		err = fmt.Errorf("%w: %w", audit.ErrRefused, err)
+	if exception, ok := errors.AsType[*clickhouse.Exception](err); ok {
+		switch why := obstacle(exception.Code); {
+		case forGood(exception.Code):
+			err = fmt.Errorf("%w: %w", audit.ErrRefused, err)
+		case why != "":
+			err = fmt.Errorf("%w: %w", why, err)
+		}
 	}
 	return fmt.Errorf("ClickHouse at %s: %w", s.address, err)
 }
@@ -220,6 +225,24 @@ func forGood(code int32) bool {
 		return true
 	}
 	return false
+}
+
+// obstacle returns what an operator has to mend, as far as the server's answer tells, or "".
+func obstacle(code int32) audit.Obstacle {
+	switch code {
+	case 192, // UNKNOWN_USER
+		193, // WRONG_PASSWORD
+		194, // REQUIRED_PASSWORD
+		516: // AUTHENTICATION_FAILED
+		return "ClickHouse refuses the user or the password of audit.clickhouse.dsn"
+	case 497: // ACCESS_DENIED
+		return "ClickHouse does not grant the user of audit.clickhouse.dsn what the audit needs"
+	case 81: // UNKNOWN_DATABASE
+		return "ClickHouse has no database of the name in audit.clickhouse.dsn"
+	case 243: // NOT_ENOUGH_SPACE
+		return "the disk of ClickHouse is full"
+	}
+	return ""
 }
 
 // ofSchema reports whether an answer says that a table or a column is not what it should be.

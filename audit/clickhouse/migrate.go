@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"github.com/zenconn/server/audit"
 )
 
 // The migrations are applied in the order of their numbers, each once. ClickHouse has no transactions for schemas, and two nodes may
@@ -37,7 +39,7 @@ func supported(version string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("the server's version is %s, the audit needs %d.%d or newer", version, minMajor, minMinor)
+	return audit.Obstacle(fmt.Sprintf("the server's version is %.40s, the audit needs %d.%d or newer", version, minMajor, minMinor))
 }
 
 const migrationsTable = `CREATE TABLE IF NOT EXISTS zenconn_migrations
@@ -56,7 +58,7 @@ func migrate(ctx context.Context, conn driver.Conn, cluster string) error {
 		return err
 	}
 	if int(done) > len(steps) {
-		return fmt.Errorf("the audit tables were made by a newer zenconn: their version is %d, this program knows %d", done, len(steps))
+		return audit.Obstacle(fmt.Sprintf("the audit tables were made by a newer zenconn: their version is %d, this program knows %d", done, len(steps)))
 	}
 	for i := int(done); i < len(steps); i++ {
 		if err := apply(ctx, conn, cluster, i+1, steps[i].Name()); err != nil {

@@ -2,12 +2,13 @@ package clickhouse
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"github.com/zenconn/server/audit"
 )
 
 // column is one that the audit fills.
@@ -67,10 +68,7 @@ func insertInto(table string) string {
 	return "INSERT INTO " + table + " (" + strings.Join(names, ", ") + ")"
 }
 
-// errAltered says that the tables are not what they should be. The events wait until somebody mends them.
-var errAltered = errors.New("somebody has altered the audit tables")
-
-// checkSchema compares the tables with what the audit fills.
+// checkSchema compares the tables with what the audit fills. Events wait until somebody has mended what is wrong.
 func checkSchema(ctx context.Context, conn driver.Conn) error {
 	rows, err := conn.Query(ctx, "SELECT table, name, type FROM system.columns WHERE database = currentDatabase()")
 	if err != nil {
@@ -110,5 +108,5 @@ func checkSchema(ctx context.Context, conn driver.Conn) error {
 		return nil
 	}
 	slices.Sort(wrong)
-	return fmt.Errorf("%w: %s; put it back, and the events that wait are stored", errAltered, strings.Join(wrong, "; "))
+	return audit.Obstacle("somebody has altered the audit tables: " + strings.Join(wrong, "; ") + "; put it back, and the events that wait are stored")
 }

@@ -148,7 +148,11 @@ func (d *Drain) Problem() string {
 	}
 	switch {
 	case failure != nil:
-		return fmt.Sprintf("audit events wait in the spool, since they cannot be stored (see the log); %s", level)
+		why := "they cannot be stored (see the log)"
+		if obstacle, ok := errors.AsType[audit.Obstacle](failure); ok {
+			why = obstacle.Error()
+		}
+		return fmt.Sprintf("audit events wait in the spool, since %s; %s", why, level)
 	case full > 80:
 		return "audit events come faster than they can be stored: " + level
 	case aside > 0:
