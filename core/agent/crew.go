@@ -125,6 +125,14 @@ func (w *crew) command(index int) *exec.Cmd {
 
 // happened is told by the supervisor.
 func (w *crew) happened(e supervise.Event) {
+	if e.Kind == supervise.Adopted {
+		// It may have said that it is ready before the supervisor had it, and says it once.
+		for _, m := range w.members.List() {
+			if m.PID == e.PID {
+				w.heard(cluster.Event{Kind: cluster.Changed, Member: m})
+			}
+		}
+	}
 	if e.Exit == nil {
 		return
 	}

@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -193,12 +194,16 @@ type supervised struct {
 
 	mu     sync.Mutex
 	events []supervise.Event
+	placed int // Survivors that had their place when their adoption was told: only then Ready knows them.
 }
 
 func (s *supervised) on(e supervise.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.events = append(s.events, e)
+	if e.Kind == supervise.Adopted && slices.ContainsFunc(s.Status(), func(now supervise.Status) bool { return now.PID == e.PID }) {
+		s.placed++
+	}
 }
 
 // count counts the events of a kind.

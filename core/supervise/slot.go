@@ -38,9 +38,6 @@ func newSlot(s *Supervisor, index int) *slot {
 // run keeps the place filled until ctx ends, and then empties it.
 func (k *slot) run(ctx context.Context) {
 	defer k.leaving.Wait()
-	if k.current != nil {
-		k.hold(k.current)
-	}
 	for ctx.Err() == nil {
 		if k.current == nil {
 			k.fill(ctx)

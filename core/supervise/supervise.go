@@ -175,12 +175,14 @@ func (s *Supervisor) adopt() (surplus []*process) {
 			continue
 		}
 		s.o.Log.Info("took over a worker that was left running", "worker", s.o.Name(left.Index), "pid", left.PID)
-		s.tell(Event{Kind: Adopted, Index: left.Index, PID: left.PID})
 		if left.Index < 1 || left.Index > len(s.slots) || s.slots[left.Index-1].current != nil {
 			surplus = append(surplus, p)
-			continue
+		} else {
+			k := s.slots[left.Index-1]
+			k.current = p
+			k.hold(p)
 		}
-		s.slots[left.Index-1].current = p
+		s.tell(Event{Kind: Adopted, Index: left.Index, PID: left.PID}) // From now on Ready finds it.
 	}
 	return surplus
 }

@@ -100,6 +100,9 @@ func TestAdopt(t *testing.T) {
 	}
 	s := adopt(t, dir, 2)
 	s.eventually("both are children", func() bool { return s.count(supervise.Adopted) == 2 })
+	if s.placed != 2 {
+		t.Errorf("%d had their place when their adoption was told", s.placed)
+	}
 	for _, status := range s.Status() {
 		if left[status.PID] == nil || status.State != supervise.StateStarting || status.Started.IsZero() {
 			t.Errorf("%+v", status)
