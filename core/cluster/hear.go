@@ -79,7 +79,7 @@ func (m *Members) heard(h *hello, misfit string) {
 			m.unreadable(errTooMany)
 			return
 		}
-		p = &peer{}
+		p = &peer{uid: h.UID}
 		p.here, p.left = context.WithCancel(context.Background())
 		m.peers[h.UID] = p
 	}

@@ -49,7 +49,7 @@ func (m *Members) judge(ctx context.Context, elapsed time.Duration) {
 	m.namesakesLocked()
 	m.mu.Unlock()
 	for _, p := range silent {
-		m.remove(p.UID, p, "silent", "it did not answer for "+silentMost.String())
+		m.remove(p.uid, p, "silent", "it did not answer for "+silentMost.String())
 	}
 	for _, p := range ask {
 		m.pings.Go(func() { m.ping(ctx, p) })
@@ -60,7 +60,7 @@ func (m *Members) judge(ctx context.Context, elapsed time.Duration) {
 func (m *Members) ping(ctx context.Context, p *peer) {
 	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
-	_, err := m.options.Bus.Request(ctx, "node."+p.UID+".ping", nil)
+	_, err := m.options.Bus.Request(ctx, "node."+p.uid+".ping", nil)
 	_, answered := errors.AsType[bus.RemoteError](err)
 
 	m.mu.Lock()
@@ -82,6 +82,6 @@ func (m *Members) ping(ctx context.Context, p *peer) {
 	ended := p.nobody >= nobodyTwice
 	m.mu.Unlock()
 	if ended {
-		m.remove(p.UID, p, "ended", "its process has ended, or lost its connection to the bus")
+		m.remove(p.uid, p, "ended", "its process has ended, or lost its connection to the bus")
 	}
 }

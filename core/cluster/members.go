@@ -52,9 +52,11 @@ type Members struct {
 
 // peer is a member other than this process.
 type peer struct {
-	Member
+	uid  string          // Member.UID, which is written anew with each hello.
 	here context.Context // Ends when the member has gone.
 	left context.CancelFunc
+
+	Member // Guarded by Members.mu, as is all below.
 
 	misfit    string        // Why it is incompatible.
 	since     time.Duration // How long it has been here, as this process counts it.
