@@ -1,12 +1,10 @@
 package websocket
 
 import (
-	"bytes"
 	"net/http"
 	"strconv"
 	"strings"
 
-	"github.com/zenconn/server/core"
 	"github.com/zenconn/server/core/protocol"
 )
 
@@ -18,11 +16,7 @@ const (
 // negotiate chooses among the extensions that a handshake offers (RFC 7692 §5): what is added to the encoding of a connection that may be
 // compressed; 0: nothing. An offer that asks for what we do not have is passed over, as §7.1 wants it; the connection then goes without.
 func negotiate(r *http.Request) protocol.Encoding {
-	values := r.Header.Values(extensionsHeader)
-	if len(values) > 1 { // gws looks at the first only.
-		r.Header.Set(extensionsHeader, strings.Join(values, ", "))
-	}
-	for _, value := range values {
+	for _, value := range r.Header.Values(extensionsHeader) {
 		for offer := range strings.SplitSeq(value, ",") {
 			if e, ok := acceptable(offer); ok {
 				return e
@@ -80,17 +74,4 @@ const maxWindowBits = 15 // RFC 7692 §7.1.2.
 func windowBits(text string) (bits int, ok bool) {
 	bits, err := strconv.Atoi(text)
 	return bits, err == nil && bits >= 8 && bits <= maxWindowBits && text[0] != '0' && text[0] != '+'
-}
-
-// undeflatable recognises the closing frame that gws 1.8.9 writes when it cannot decompress a message, and says what it ought to be; nil
-// for any other frame. gws calls it an internal error, although the client is to blame, and tells it what the decompressor thinks.
-func undeflatable(frame []byte) *core.Disconnect {
-	const internalError = "\x03\xf3" // 1011.
-	if len(frame) < 4 || frame[0]&0x0f != opClose || string(frame[2:4]) != internalError {
-		return nil
-	}
-	if bytes.HasSuffix(frame, []byte("message too large")) {
-		return &core.Disconnect{Code: 1009, Reason: "message too large"}
-	}
-	return &core.Disconnect{Code: 1007, Reason: "invalid compressed data"}
 }
