@@ -51,7 +51,10 @@ type flusher struct {
 	list []*Queue
 }
 
-func (f *flusher) add(queues []*Queue) {
+// FlushSoon has the flusher do a Flush, for whom Enqueue answered Dirty or Overrun and who expects to queue more until then.
+func (q *Queue) FlushSoon() { q.flusher.add(q) }
+
+func (f *flusher) add(queues ...*Queue) {
 	f.mu.Lock()
 	f.list = append(f.list, queues...)
 	f.mu.Unlock()
@@ -128,7 +131,7 @@ func (g *Gather) Flush() {
 		}
 		for i, queues := range g.many {
 			if len(queues) > 0 {
-				g.flushers.all[i].add(queues)
+				g.flushers.all[i].add(queues...)
 				clear(queues)
 				g.many[i] = queues[:0]
 			}

@@ -45,6 +45,9 @@ func (s *Session) handleCommand(cmd *protocol.Command, now time.Time) bool {
 	if !s.limiter.allow(now) {
 		return s.refuse(cmd.Id, name, core.ErrTooManyRequests)
 	}
+	if cmd.Publish == nil {
+		s.await(0)
+	}
 	if err := handle(cmd); err != nil {
 		return s.refuse(cmd.Id, name, err)
 	}
@@ -108,6 +111,16 @@ func (s *Session) refuse(id uint32, name string, err error) bool {
 		s.Disconnect(d)
 		return false
 	}
+	s.await(0)
+	coded := s.refusal(name, err)
+	if id != 0 {
+		s.reply(&protocol.Reply{Id: id, Error: errorOf(coded)})
+	}
+	return s.strike(coded)
+}
+
+// refusal counts a refused command and returns what the client is told.
+func (s *Session) refusal(name string, err error) *core.Error {
 	coded, ok := errors.AsType[*core.Error](err)
 	if !ok {
 		coded = core.ErrInternal.Because(err)
@@ -116,10 +129,11 @@ func (s *Session) refuse(id uint32, name string, err error) bool {
 		s.node.failed.log(s.node.Log, "command", name, "session", s.id, "user", s.client.User, "error", err)
 	}
 	s.node.Metrics.Refusal(name, coded.Code)
-	if id != 0 {
-		s.reply(&protocol.Reply{Id: id, Error: &protocol.Error{Code: coded.Code, Message: coded.Message, Temporary: coded.Temporary}})
-	}
-	return s.strike(coded)
+	return coded
+}
+
+func errorOf(e *core.Error) *protocol.Error {
+	return &protocol.Error{Code: e.Code, Message: e.Message, Temporary: e.Temporary}
 }
 
 // strike counts refused commands that a well-behaved client does not send. Too many in a row end the session.

@@ -27,35 +27,38 @@ func (s *Session) publish(cmd *protocol.Command) error {
 		return core.ErrBadRequest.Saying("data is not JSON")
 	}
 	out := &outgoing{
-		pub: &core.Publication{ID: core.NewID(), Channel: req.Channel, Data: req.Data}, ns: ns, excludeSender: ns.ExcludeSender,
+		session: s, command: cmd.Id, pub: &core.Publication{ID: core.NewID(), Channel: req.Channel, Data: req.Data}, ns: ns,
+		excludeSender: ns.ExcludeSender,
 	}
-	verdict, err := s.mayPublish(out)
-	if err != nil {
+	var err error
+	if out.verdict, err = s.mayPublish(out); err != nil {
 		return err
 	}
 	if err := s.node.admit(context.Background()); err != nil {
 		return err
 	}
-	deliveries := 0
-	if verdict != audit.MessageDrop {
-		if deliveries, err = s.hand(out); err != nil {
+	if out.verdict == audit.MessageDrop {
+		s.await(0)
+		if err := s.recordMessage(out); err != nil {
 			return err
 		}
+		s.reply(&protocol.Reply{Id: cmd.Id, Publish: &protocol.PublishResult{}})
+		return nil
 	}
-	if err := s.recordMessage(out, verdict, deliveries); err != nil {
-		return err
-	}
-	s.reply(&protocol.Reply{Id: cmd.Id, Publish: &protocol.PublishResult{}})
-	return nil
+	return s.hand(out)
 }
 
 // outgoing is a client's publication on its way, with where and how it goes.
 type outgoing struct {
+	session       *Session
+	command       uint32 // Its number, for the answer.
 	pub           *core.Publication
-	decisions     []core.ID          // Of plugins, about it.
+	decisions     []core.ID // Of plugins, about it.
+	verdict       audit.MessageVerdict
 	ns            *channel.Namespace // Of pub.Channel.
 	skipHistory   bool
 	excludeSender bool
+	fate
 }
 
 // Faults of the owner's plugin; the client only learns that something went wrong.
@@ -122,11 +125,12 @@ func (s *Session) modify(out *outgoing, event *hooks.Publish) error {
 	return nil
 }
 
-// hand gives an allowed publication to the hub.
-func (s *Session) hand(out *outgoing) (deliveries int, err error) {
+// hand gives an allowed publication to the hub and answers it, now or when the history has it.
+func (s *Session) hand(out *outgoing) error {
 	ns, pub := out.ns, out.pub
 	info := s.clientInfo(s.infoIn(pub.Channel))
-	pub.Info, pub.Time = &info, time.Now().UnixMilli()
+	now := time.Now()
+	pub.Info, pub.Time = &info, now.UnixMilli()
 	except := core.ID{}
 	if out.excludeSender {
 		except = s.id
@@ -134,18 +138,19 @@ func (s *Session) hand(out *outgoing) (deliveries int, err error) {
 	if out.skipHistory {
 		ns = fleeting(ns)
 	}
-	ctx, cancel := context.Background(), func() {}
-	if ns.HistorySize > 0 {
-		ctx, cancel = context.WithTimeout(ctx, storeTimeout)
+	s.await(maxUnderWay - 1)
+	s.node.Hub.Start(now.Add(storeTimeout), ns, pub, except, out)
+	if out.stage.Load() == handing || !s.idle() {
+		s.list(out)
+		return nil
 	}
-	defer cancel()
-	done, err := s.node.Hub.Publish(ctx, ns, pub, except)
-	if err != nil {
-		return 0, err
+	if out.err == nil {
+		out.err = s.settle(out)
 	}
-	s.node.Metrics.Publications.WithLabelValues(ns.Name).Inc()
-	s.node.Metrics.Deliveries.WithLabelValues(ns.Name).Add(float64(done.Deliveries))
-	return done.Deliveries, nil
+	if out.err == nil {
+		s.reply(&protocol.Reply{Id: out.command, Publish: &protocol.PublishResult{}})
+	}
+	return out.err
 }
 
 // infoIn returns what others see of the session in a channel it is subscribed to, besides what they see everywhere.
@@ -168,8 +173,8 @@ func fleeting(ns *channel.Namespace) *channel.Namespace {
 	return &without
 }
 
-func (s *Session) recordMessage(out *outgoing, verdict audit.MessageVerdict, deliveries int) error {
-	m := s.node.message(out.ns, out.pub, verdict, deliveries)
+func (s *Session) recordMessage(out *outgoing) error {
+	m := s.node.message(out.ns, out.pub, out.verdict, out.out.Deliveries)
 	m.Decisions = out.decisions
 	m.User, m.Session, m.ClientID = s.client.User, s.id, s.client.Name
 	return s.node.recordMessage(context.Background(), m)

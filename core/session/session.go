@@ -41,6 +41,8 @@ type Session struct {
 	limiter limiter
 	strikes int // Refused commands in a row.
 
+	underway *underway // Publications that wait for a history; nil: there were none so far.
+
 	// Written by the reading goroutine, read by anyone.
 	lastSeen    atomic.Int64 // Unix nanoseconds.
 	handling    atomic.Bool  // A frame is being handled, so that nothing that comes after it is seen.
@@ -144,6 +146,7 @@ func (s *Session) Disconnect(d core.Disconnect) {
 // byClient that the client closed with a code of its own; when the server ended the session before, its reason counts. The
 // transport then destroys the queue.
 func (s *Session) End(d core.Disconnect, byClient bool) {
+	s.await(0)
 	s.node.Wheel.remove(s)
 	s.node.Registry.remove(s)
 	s.changing.Lock() // What the server is just doing to its channels ends first, and nothing begins.

@@ -1,0 +1,146 @@
+package session
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/zenconn/server/core"
+	"github.com/zenconn/server/core/hub"
+	"github.com/zenconn/server/core/outbound"
+	"github.com/zenconn/server/core/protocol"
+)
+
+// maxUnderWay is how many publications of a session may wait for a history at a time; before another one its reader waits.
+const maxUnderWay = 64
+
+// underway is the publications of a session that were handed to a history and are not answered. The session goes on with what its client
+// publishes next meanwhile, so that several are stored together; everything else it does waits for their end. They are answered in the
+// order in which they came.
+type underway struct {
+	mu   sync.Mutex // Guards all below.
+	all  []*outgoing
+	less sync.Cond // One was answered.
+}
+
+// The stages of a publication that was handed over.
+const (
+	handing  int32 = iota // The call has not returned.
+	answered              // Before it had, the history answered; whoever made it goes on.
+	away                  // Whoever brings the answer goes on.
+)
+
+// fate is what became of a publication that was handed over. Guarded by underway.mu once it is listed there.
+type fate struct {
+	stage   atomic.Int32
+	out     hub.Published
+	err     error
+	ended   bool        // All that is left is to answer.
+	refusal *core.Error // The answer; nil: it succeeded.
+}
+
+// Published implements hub.Then.
+func (o *outgoing) Published(out hub.Published, err error) {
+	o.out, o.err = out, err
+	switch {
+	case o.stage.CompareAndSwap(handing, answered):
+	case o.session.node.Durability != nil:
+		go o.session.conclude(o) // It waits for the record.
+	default:
+		o.session.conclude(o)
+	}
+}
+
+// list takes note that a publication was handed over. Replies to what came before it go first.
+func (s *Session) list(o *outgoing) {
+	s.sendReplies()
+	if s.underway == nil {
+		s.underway = new(underway)
+		s.underway.less.L = &s.underway.mu
+	}
+	u := s.underway
+	u.mu.Lock()
+	u.all = append(u.all, o)
+	u.mu.Unlock()
+	if !o.stage.CompareAndSwap(handing, away) {
+		s.conclude(o)
+	}
+}
+
+// await returns when at most so many publications are under way, which is soon after storeTimeout at the latest. Only the reading
+// goroutine calls it.
+func (s *Session) await(most int) {
+	u := s.underway
+	if u == nil {
+		return
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for len(u.all) > most {
+		u.less.Wait()
+	}
+}
+
+// idle says that no publication is under way. Only the reading goroutine calls it.
+func (s *Session) idle() bool {
+	if s.underway == nil {
+		return true
+	}
+	s.underway.mu.Lock()
+	defer s.underway.mu.Unlock()
+	return len(s.underway.all) == 0
+}
+
+// conclude records a publication that is listed and answers it, unless one before it is still under way; then that one's end does it.
+func (s *Session) conclude(o *outgoing) {
+	if o.err == nil {
+		o.err = s.settle(o)
+	}
+	var coded *core.Error
+	if o.err != nil {
+		coded = s.refusal("publish", o.err)
+	}
+	u := s.underway
+	u.mu.Lock()
+	o.ended, o.refusal = true, coded
+	n := 0
+	var buffer [256]byte
+	replies := buffer[:0]
+	for n < len(u.all) && u.all[n].ended {
+		replies = u.all[n].appendReply(replies)
+		u.all[n] = nil
+		n++
+	}
+	u.all = u.all[n:]
+	left := len(u.all)
+	if left == 0 {
+		u.all = u.all[:0:0]
+	}
+	result := outbound.Waiting
+	if len(replies) > 0 { // With the lock held, so that nobody who ends others overtakes.
+		result = s.queue.Send(replies)
+	}
+	u.less.Signal()
+	u.mu.Unlock()
+	switch {
+	case result != outbound.Dirty && result != outbound.Overrun:
+	case left > 0: // Others may end before the flusher comes to it.
+		s.queue.FlushSoon()
+	default:
+		s.queue.Flush()
+	}
+}
+
+// settle counts and records a publication that was handed out.
+func (s *Session) settle(o *outgoing) error {
+	s.node.Metrics.Publications.WithLabelValues(o.ns.Name).Inc()
+	s.node.Metrics.Deliveries.WithLabelValues(o.ns.Name).Add(float64(o.out.Deliveries))
+	return s.recordMessage(o)
+}
+
+func (o *outgoing) appendReply(dst []byte) []byte {
+	r := protocol.Reply{Id: o.command, Publish: &protocol.PublishResult{}}
+	if o.refusal != nil {
+		r.Publish, r.Error = nil, errorOf(o.refusal)
+	}
+	return o.session.format.AppendReply(dst, &r)
+}
