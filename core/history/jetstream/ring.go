@@ -135,8 +135,9 @@ func (sp *space) remove(ctx context.Context, h *head) error {
 	return nil
 }
 
-// replicaLag is how long a replica gets to know what its leader has acknowledged, before what it does not know counts as gone.
-const replicaLag = 500 * time.Millisecond
+// replicaLag is how long a replica gets to know what its leader has acknowledged, before what it does not know counts as gone. That is
+// longer than most who ask wait, because a client can try again, but not get back what it was told is gone.
+const replicaLag = 10 * time.Second
 
 var errLagging = errors.New("a replica does not know the newest publication yet")
 
