@@ -24,7 +24,7 @@ func TestClickHouseThatRefuses(t *testing.T) {
 		"wrong password":   {"clickhouse://alice:wrong-secret@" + e.address + "/default", credentials},
 		"unknown user":     {"clickhouse://bob:right-secret@" + e.address + "/default", credentials},
 		"unknown database": {"clickhouse://alice:right-secret@" + e.address + "/nowhere", "ClickHouse has no database of the name in audit.clickhouse.dsn"},
-		"too old": {"clickhouse://alice:right-secret@" + address + "/default?compress=none", "the server's version is " + old + ", the audit needs 25.6 or newer"},
+		"too old":          {"clickhouse://alice:right-secret@" + address + "/default?compress=none", "the server's version is " + old + ", the audit needs 25.6 or newer"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := server.Start(t, server.Options{Config: config + fmt.Sprintf("audit: {mode: durable, on_full: block, spool_size: 1MiB, clickhouse: {dsn: %q}}\n", test.dsn)})
@@ -51,10 +51,11 @@ func TestClickHouseThatRefuses(t *testing.T) {
 }
 
 // aged is the way to an engine that calls itself version 19 to whoever asks without compression.
-func aged(t *testing.T, e *engine) (address, version string) {
+func aged(t *testing.T, e *engine) (address, old string) {
 	t.Helper()
+	var version string
 	e.each("SELECT version()", func(row driver.Rows) error { return row.Scan(&version) })
-	old := "19" + version[2:]
+	old = "19" + version[2:]
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
