@@ -16,7 +16,7 @@ import (
 const LostCode = 1006
 
 const (
-	lastChanges = 200 * time.Millisecond // Time for the last changes of a member that is gone: they come by another way than the news.
+	lastChanges = 500 * time.Millisecond // Time for the last changes of a member that is gone: they come by another way than the news.
 	lostChunk   = 2000                   // Sessions that are closed at a time,
 	lostPause   = 2 * time.Millisecond   // and the pause then: the audit and the listeners shall keep up.
 	lostKept    = 10 * time.Minute       // Time in which a member that was lost may come back and its sessions be told of again.
@@ -53,7 +53,7 @@ func (r *Registry) gone(ctx context.Context, who cluster.Member, reason string) 
 	if m == nil || m.leaving {
 		return
 	}
-	m.agent, m.leaving = who.Agent, true
+	m.agent, m.leaving, m.ended = who.Agent, true, time.Now()
 	r.startLocked(func() {
 		select {
 		case <-time.After(lastChanges):
@@ -72,7 +72,7 @@ func (r *Registry) left(ctx context.Context, m *member, reason string) {
 	}
 	m.cancel()
 	delete(r.members, m.uid)
-	l := &lost{origin: m.list.origin, agent: m.agent, reason: reason, at: time.Now()}
+	l := &lost{origin: m.list.origin, agent: m.agent, reason: reason, at: m.ended}
 	for id, e := range m.list.sessions {
 		l.sessions = append(l.sessions, e.opening())
 		m.close(id, r.users)

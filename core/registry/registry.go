@@ -63,8 +63,9 @@ type member struct {
 
 	// Guarded by the Registry's mu.
 	list    list
-	reads   bool // A goroutine reads its list.
-	leaving bool // It is gone, and the last of its changes may still come.
+	reads   bool      // A goroutine reads its list.
+	leaving bool      // It is gone, and the last of its changes may still come.
+	ended   time.Time // When that was.
 }
 
 // New makes a Registry.
