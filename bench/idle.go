@@ -33,7 +33,7 @@ func (r *run) rest(ctx context.Context) {
 		case <-ctx.Done():
 			r.report.Interrupted = true
 		case <-ticker.C:
-			r.tell(Progress{Phase: "holding", Elapsed: time.Since(start), Length: r.o.Duration, Unit: "connections",
+			r.tell(Progress{Phase: "holding", Elapsed: time.Since(start), Length: r.o.Duration, Unit: "connections", Measured: true,
 				Rate: float64(len(r.clients)) - float64(r.network.sum(nil).ended)})
 		}
 	}

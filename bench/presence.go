@@ -55,7 +55,7 @@ func (r *run) askPresence(ctx context.Context) error {
 		if time.Since(told) > tick {
 			told = time.Now()
 			r.tell(Progress{
-				Phase: "asking", Elapsed: told.Sub(begin), Length: r.o.Warmup + r.o.Duration, Unit: r.report.unit(),
+				Phase: "asking", Elapsed: told.Sub(begin), Length: r.o.Warmup + r.o.Duration, Unit: r.report.unit(), Measured: true,
 				Rate: float64(count) / max(told.Sub(from), time.Second).Seconds(),
 			})
 		}

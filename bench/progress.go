@@ -17,6 +17,7 @@ type Progress struct {
 	Length      time.Duration
 	Rate        float64 // Of Unit.
 	Unit        string
+	Measured    bool // It is what the run is about, not what comes before or after.
 }
 
 // share returns how much of the phase is over, 0 to 1.

@@ -119,7 +119,7 @@ func (r *run) storm(ctx context.Context) error {
 		done <- err
 	}()
 	err = r.follow(done, func() Progress {
-		return Progress{Phase: "recovering", Done: int(dialer.made.Load()), Total: len(before)}
+		return Progress{Phase: "recovering", Measured: true, Done: int(dialer.made.Load()), Total: len(before)}
 	})
 	elapsed := time.Since(start)
 	publishers := r.clients[len(before):]

@@ -153,7 +153,9 @@ func (r *run) connect(ctx context.Context) error {
 		}
 		done <- err
 	}()
-	err = r.follow(done, func() Progress { return Progress{Phase: "connecting", Done: r.made(), Total: total} })
+	err = r.follow(done, func() Progress {
+		return Progress{Phase: "connecting", Done: r.made(), Total: total, Measured: r.o.Scenario == Connect}
+	})
 	elapsed := time.Since(start)
 	made := r.made()
 	r.report.connected(made, elapsed)
@@ -296,7 +298,7 @@ func (r *run) wait(ctx context.Context, phase string, until int64) (own time.Dur
 			}
 			progress := t.counted(sum) - t.counted(first)
 			r.tell(Progress{Phase: phase, Elapsed: time.Duration(now - begin), Length: time.Duration(until - begin),
-				Rate: float64(progress) / time.Duration(now-begin).Seconds(), Unit: r.report.unit()})
+				Rate: float64(progress) / time.Duration(now-begin).Seconds(), Unit: r.report.unit(), Measured: begin >= t.from.Load()})
 		}
 	}
 	server, err = r.usage()

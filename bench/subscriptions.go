@@ -33,7 +33,7 @@ func (r *run) fill(ctx context.Context) error {
 			window = 1 // Until all are answered.
 		}
 		if _, err := r.await(ctx, window, func(sum *shard) int { return sent - int(sum.subscribed+sum.refused) }, func() Progress {
-			return Progress{Phase: "subscribing", Done: sent, Total: total}
+			return Progress{Phase: "subscribing", Measured: true, Done: sent, Total: total}
 		}); err != nil {
 			return err
 		}

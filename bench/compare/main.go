@@ -22,6 +22,8 @@ import (
 	"regexp"
 	"syscall"
 	"time"
+
+	"github.com/zenconn/server/bench/launch"
 )
 
 // options are what the flags say.
@@ -149,5 +151,5 @@ func prepare(ctx context.Context, server, dir string) (p programs, err error) {
 	if out, err := exec.CommandContext(ctx, "go", "build", "-o", p.control, control).CombinedOutput(); err != nil { //nolint:gosec // Our own.
 		return p, fmt.Errorf("build the control: %w\n%s", err, out)
 	}
-	return p, os.WriteFile(p.config, []byte(configuration), 0o600)
+	return p, os.WriteFile(p.config, []byte(launch.Open), 0o600)
 }

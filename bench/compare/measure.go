@@ -8,10 +8,12 @@ import (
 	"os/exec"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/zenconn/server/bench"
+	"github.com/zenconn/server/bench/launch"
 )
 
 // runTime is the longest time that one run of the load generator may take.
@@ -79,15 +81,15 @@ func (m *measurer) once(ctx context.Context, g *group, s *server) (*result, erro
 	if err != nil {
 		return nil, err
 	}
-	defer server.stop()
-	args := append(m.command(g, s), "--json", "--url", server.url)
+	defer server.Stop()
+	args := append(m.command(g, s), "--json", "--url", server.URL)
 	if runtime.GOOS == "linux" {
-		for _, pid := range family(server.cmd.Process.Pid) {
-			args = append(args, "--pid", pid)
+		for _, pid := range server.PIDs() {
+			args = append(args, "--pid", strconv.Itoa(pid))
 		}
 	}
 	if g.byAPI {
-		args = append(args, "--api-url", server.api, "--api-key", apiKey)
+		args = append(args, "--api-url", server.API, "--api-key", launch.Key)
 	}
 	ctx, cancel := context.WithTimeout(ctx, runTime)
 	defer cancel()
@@ -104,7 +106,7 @@ func (m *measurer) once(ctx context.Context, g *group, s *server) (*result, erro
 	if err := json.Unmarshal(out, r); err != nil {
 		return nil, fmt.Errorf("the load generator: %w", err)
 	}
-	return r, server.checkAudit(ctx, m.patience)
+	return r, checkAudit(ctx, server, m.patience)
 }
 
 // command returns the load generator's arguments for a server, but for its address.

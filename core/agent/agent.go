@@ -283,9 +283,13 @@ func (a *Agent) gather(p *parts) error {
 func (a *Agent) handler(p *parts) http.Handler {
 	c := a.config
 	metrics := prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return p.node.Gather(a.mine(p)) })
+	var profiler api.Profiler
+	if c.API.Pprof {
+		profiler = p.node
+	}
 	return api.Handler(metrics, a.checks(p), api.NewCommands(api.Options{
 		Key: c.API.Key, Insecure: c.API.Insecure, RequestSize: int(c.API.RequestSize), Node: a.name, Cluster: p.node.Calls(),
-		Fleet: p.fleet, Plugins: loaded{p.node, a.log}, Reloader: p.reloader, Audit: retry(p.drain), Recorder: p.node.Recorder(), Metrics: p.node.Metrics(), Log: a.log,
+		Fleet: p.fleet, Plugins: loaded{p.node, a.log}, Reloader: p.reloader, Audit: retry(p.drain), Profiler: profiler, Recorder: p.node.Recorder(), Metrics: p.node.Metrics(), Log: a.log,
 	}), a.log)
 }
 

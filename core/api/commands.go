@@ -65,6 +65,7 @@ type Options struct {
 	Plugins     Plugins  // nil: plugins is not available.
 	Reloader    Reloader // nil: reload is not available.
 	Audit       Audit    // nil: audit_retry is not available.
+	Profiler    Profiler // nil: there are no profiles.
 	Recorder    session.Recorder
 	Metrics     *metrics.Metrics
 	Log         *slog.Logger

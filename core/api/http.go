@@ -24,6 +24,7 @@ func (c *Commands) register(mux *http.ServeMux) {
 	mux.HandleFunc("/api", c.serve(c.lines))
 	mux.HandleFunc("/api/{method...}", c.serve(c.method))
 	mux.HandleFunc("/api/batch", c.serve(c.batch))
+	mux.HandleFunc("GET "+profilePath+"{kind}", c.profile)
 }
 
 // answering carries out a request whose body was read, and returns the HTTP status and what is written as JSON.

@@ -139,12 +139,14 @@ client.limits.commands_per_second: 0.`
   zenconn bench recovery                                1,000 clients that missed 50 publications each
   zenconn bench connect --token-secret "$SECRET"        every client with a token of its own`
 	for _, s := range benchScenarios {
-		cmd.AddCommand(newBenchScenario(env, s))
+		cmd.AddCommand(newBenchScenario(env, s, runBench))
 	}
+	cmd.AddCommand(newBenchProfileCommand(env))
 	return cmd
 }
 
-func newBenchScenario(env *environment, s benchScenario) *cobra.Command {
+// newBenchScenario makes the command of a scenario. run does it; the options have been checked.
+func newBenchScenario(env *environment, s benchScenario, run benchRunner) *cobra.Command {
 	o := bench.Defaults(s.scenario)
 	var oneLine bool
 	cmd := &cobra.Command{Use: string(s.scenario), Short: s.short, Long: s.long, Args: cobra.NoArgs}
@@ -165,18 +167,26 @@ func newBenchScenario(env *environment, s benchScenario) *cobra.Command {
 		if err := o.Check(); err != nil {
 			return usageError(err.Error())
 		}
-		return runBench(cmd, env, o, oneLine)
+		return run(cmd, env, o, oneLine, nil)
 	}
 	return cmd
 }
 
-func runBench(cmd *cobra.Command, env *environment, o bench.Options, oneLine bool) error {
-	watch, clear := func(bench.Progress) {}, func() {}
+// benchRunner runs a scenario and prints the report. tell, when not nil, is told how it goes as well.
+type benchRunner func(cmd *cobra.Command, env *environment, o bench.Options, oneLine bool, tell func(bench.Progress)) error
+
+func runBench(cmd *cobra.Command, env *environment, o bench.Options, oneLine bool, tell func(bench.Progress)) error {
+	show, clear := func(bench.Progress) {}, func() {}
 	if columns, ok := terminal(env.stderr); ok {
 		bar := bench.NewProgressBar(env.stderr, columns)
-		watch, clear = bar.Show, bar.Clear
+		show, clear = bar.Show, bar.Clear
 	}
-	report, err := bench.Run(cmd.Context(), o, watch)
+	report, err := bench.Run(cmd.Context(), o, func(p bench.Progress) {
+		show(p)
+		if tell != nil {
+			tell(p)
+		}
+	})
 	clear()
 	if err != nil {
 		return err

@@ -79,6 +79,7 @@ type API struct {
 	Key         string `koanf:"key" secret:"true" doc:"Key that opens the server API (/api/…), in the header X-API-Key; at least 16 bytes. Without it the server API is closed."`
 	Insecure    bool   `koanf:"insecure" doc:"Open the server API without a key, to programs on this machine: only where api.addr is a loopback address."`
 	RequestSize Size   `koanf:"request_size" doc:"Largest body of a request to the server API."`
+	Pprof       bool   `koanf:"pprof" doc:"Take profiles of the server's processes for who may use the server API, at /debug/pprof/. Only where api.addr is another listener than client.addr."`
 }
 
 // Public is what is served to browsers beside the client endpoints.

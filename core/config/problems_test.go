@@ -209,6 +209,7 @@ func TestValidation(t *testing.T) {
 		"{demo: true, api: {addr: '10.0.0.1:1'}}":                                     "a.yaml:1: api.addr: the demo mode lets everybody in, so it listens on this machine only: want a loopback address such as 127.0.0.1:8000, not 10.0.0.1:1",
 		"api: {key: geheim}":                                                          "a.yaml:1: api.key: want at least 16 bytes, not 6: a short key can be guessed",
 		"api: {key: 'sixteen bytes or more'}":                                         "a.yaml:1: api.key: want ASCII without spaces: it goes into a header",
+		"api: {addr: '127.0.0.1:8000', pprof: true}":                                  "a.yaml:1: api.pprof: profiles are for operators: want an api.addr of its own, which is not client.addr",
 		"api: {addr: ':8001', insecure: true}":                                        "a.yaml:1: api.insecure: without a key everybody who reaches the API could publish and disconnect: want a loopback api.addr such as 127.0.0.1:8001, or api.key instead",
 		"api: {request_size: 1}":                                                      "a.yaml:1: api.request_size: want 1KiB to 1GiB, not 1",
 		"client: {allowed_origins: [example.com]}":                                    `a.yaml:1: client.allowed_origins: want *, or scheme://host such as https://example.com or https://*.example.com, not "example.com"`,

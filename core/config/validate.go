@@ -25,7 +25,7 @@ func validate(loaded *Loaded, refused map[string]bool) []Problem {
 	v := &validator{loaded: loaded, refused: refused}
 	c := &loaded.Config
 	v.listeners(c)
-	v.api(&c.API, c.Demo)
+	v.api(&c.API, c.Client.Addr, c.Demo)
 	v.client(&c.Client)
 	v.limits(&c.Client.Limits)
 	v.auth(&c.Auth)
@@ -76,12 +76,14 @@ func (v *validator) listeners(c *Config) {
 	}
 }
 
-func (v *validator) api(a *API, demo bool) {
+func (v *validator) api(a *API, clients string, demo bool) {
 	v.require(a.Key == "" || len(a.Key) >= 16, fmt.Sprintf("want at least 16 bytes, not %d: a short key can be guessed", len(a.Key)), "api.key")
 	v.require(!strings.ContainsFunc(a.Key, func(r rune) bool { return r <= ' ' || r > '~' }), "want ASCII without spaces: it goes into a header", "api.key")
 	v.require(!a.Insecure || a.Key != "" || demo || a.Addr == "" || loopback(a.Addr),
 		"without a key everybody who reaches the API could publish and disconnect: want a loopback api.addr such as 127.0.0.1:8001, or api.key instead",
 		"api.insecure", "api.addr")
+	v.require(!a.Pprof || a.Addr != "" && a.Addr != clients, "profiles are for operators: want an api.addr of its own, which is not client.addr",
+		"api.pprof", "api.addr", "client.addr")
 	v.require(a.RequestSize >= 1<<10 && a.RequestSize <= 1<<30, fmt.Sprintf("want 1KiB to 1GiB, not %s", a.RequestSize), "api.request_size")
 }
 

@@ -24,6 +24,7 @@ import (
 	"github.com/zenconn/server/core/config"
 	"github.com/zenconn/server/core/history/jetstream"
 	"github.com/zenconn/server/core/metrics"
+	"github.com/zenconn/server/core/profile"
 	"github.com/zenconn/server/core/registry"
 	"github.com/zenconn/server/core/relay"
 	"github.com/zenconn/server/core/worker"
@@ -63,6 +64,7 @@ type Node struct {
 	vitals   *cluster.Vitals
 	members  *cluster.Members
 	calls    *cluster.Calls
+	profiles profile.Taker
 
 	state    atomic.Value             // cluster.State
 	standing atomic.Pointer[Standing] // nil: nobody supervises it.
@@ -256,16 +258,22 @@ func (n *Node) belong(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
-	stop, err := n.options.Bus.Handle(metricsSubject(n.options.UID.String()), n.tellMetrics)
-	if err != nil {
-		return err
+	uid := n.options.UID.String()
+	var stops []func()
+	defer func() {
+		for _, stop := range stops {
+			stop()
+		}
+	}()
+	for subject, tell := range map[string]func(context.Context, []byte) ([]byte, error){
+		metricsSubject(uid): n.tellMetrics, loadedSubject(uid): n.tellLoaded, profileSubject(uid): n.tellProfile,
+	} {
+		stop, err := n.options.Bus.Handle(subject, tell)
+		if err != nil {
+			return err
+		}
+		stops = append(stops, stop)
 	}
-	defer stop()
-	stopLoaded, err := n.options.Bus.Handle(loadedSubject(n.options.UID.String()), n.tellLoaded)
-	if err != nil {
-		return err
-	}
-	defer stopLoaded()
 	return n.members.Run(ctx)
 }
 
