@@ -48,6 +48,9 @@ func (r *Recorder) Admit(ctx context.Context) error {
 	return nil
 }
 
+// Waits says whether RecordDurable waits for anything.
+func (r *Recorder) Waits() bool { return r.sink != nil && r.options.Durable }
+
 // RecordDurable records an event and, with the option Durable, waits for a bounded time until it is stored. Those who wait at the same time are
 // stored together. An error says that it was not stored, or is not yet; without the option Block it is counted instead of returned.
 func (r *Recorder) RecordDurable(ctx context.Context, e Event) error {

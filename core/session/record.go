@@ -14,6 +14,8 @@ type Durability interface {
 	Admit(ctx context.Context) error
 	// RecordDurable returns when the event is recorded. An error says that it may be lost.
 	RecordDurable(ctx context.Context, event audit.Event) error
+	// Waits says whether RecordDurable waits for anything. It is always the same.
+	Waits() bool
 }
 
 // Drops hears of messages that sessions did not get; see audit.Recorder. It may be called concurrently and does not wait.
@@ -59,3 +61,6 @@ func (n *Node) recordMessage(ctx context.Context, m *audit.Message) error {
 	}
 	return nil
 }
+
+// waits says whether recordMessage waits for anything.
+func (n *Node) waits() bool { return n.Durability != nil && n.Durability.Waits() }

@@ -43,8 +43,8 @@ func (o *outgoing) Published(out hub.Published, err error) {
 	o.out, o.err = out, err
 	switch {
 	case o.stage.CompareAndSwap(handing, answered):
-	case o.session.node.Durability != nil:
-		go o.session.conclude(o) // It waits for the record.
+	case o.session.node.waits():
+		go o.session.conclude(o)
 	default:
 		o.session.conclude(o)
 	}
