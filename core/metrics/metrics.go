@@ -34,6 +34,9 @@ type Metrics struct {
 	ClusterGarbage    prometheus.Counter
 
 	Live Live
+
+	commands *known[prometheus.Counter] // Of Commands.
+	traffic  *known[traffic]            // Of Publications and Deliveries.
 }
 
 // New makes the counters and registers them.
@@ -76,6 +79,10 @@ func New(registry prometheus.Registerer) *Metrics {
 	m.ClusterGone = counter("cluster_gone_total", "Processes that left the cluster.", "cause")
 	m.ClusterUnanswered = counter("cluster_unanswered_total", "Processes that did not answer a call in time, or with a fault.", "call")
 	m.ClusterGarbage = counter("cluster_garbage_total", "Messages between processes that could not be read.").WithLabelValues()
+	m.commands = newKnown(func(name string) prometheus.Counter { return m.Commands.WithLabelValues(name) })
+	m.traffic = newKnown(func(namespace string) traffic {
+		return traffic{m.Publications.WithLabelValues(namespace), m.Deliveries.WithLabelValues(namespace)}
+	})
 	return m
 }
 

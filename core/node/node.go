@@ -119,8 +119,11 @@ func (n *Node) open(ctx context.Context) error {
 	w := worker.Options{
 		Config: c, Node: o.Name, Number: uint16(o.Index), UID: o.UID.String(), Version: o.Version, Started: n.started, Hooks: n.chain, //nolint:gosec // At most 256.
 		Delivered: n.delivered,
-		History:   durable, Recorder: n.recorder, Durability: n.recorder, Drops: n.recorder,
+		History:   durable, Recorder: n.recorder, Drops: n.recorder,
 		Metrics: n.metrics, Registry: n.registry, Pages: pages, Wrap: wrap, Log: n.log,
+	}
+	if c.Audit.Mode == "durable" || c.Audit.OnFull == "block" {
+		w.Durability = n.recorder
 	}
 	members := cluster.Options{Self: n.self, Log: n.log, Metrics: n.metrics}
 	calls := cluster.CallsOptions{Log: n.log, Metrics: n.metrics}

@@ -23,6 +23,13 @@ func (q *Queue) Flush() {
 	q.drain()
 }
 
+// Hold has what is queued from now on, by whomever, wait for the Flush that the caller must let follow without waiting for anything.
+func (q *Queue) Hold() {
+	q.mu.Lock()
+	q.listed = true
+	q.mu.Unlock()
+}
+
 // drain writes until nothing waits. It is entered with mu held and writing set, and returns with mu released; then either
 // writing is false, or a goroutine has taken over.
 func (q *Queue) drain() {

@@ -41,12 +41,15 @@ func (s *Session) handleCommand(cmd *protocol.Command, now time.Time) bool {
 	if name == "" {
 		return s.refuse(cmd.Id, "unknown", core.ErrMethodNotFound)
 	}
-	s.node.Metrics.Commands.WithLabelValues(name).Inc()
+	s.node.Metrics.Command(name).Inc()
 	if !s.limiter.allow(now) {
 		return s.refuse(cmd.Id, name, core.ErrTooManyRequests)
 	}
 	if cmd.Publish == nil {
 		s.await(0)
+	}
+	if cmd.Publish == nil && cmd.Ping == nil {
+		s.Flush() // It may have to wait for something. A publication knows by itself.
 	}
 	if err := handle(cmd); err != nil {
 		return s.refuse(cmd.Id, name, err)

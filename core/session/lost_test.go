@@ -61,10 +61,12 @@ func TestLost(t *testing.T) {
 		queue := outbound.New(conn, protocol.WebSocketJSON, limits, silent{}, flushers, func(core.Disconnect) []byte { return nil })
 		s := node.Open(queue, session.Peer{Transport: "test", Header: func(string) string { return "" }})
 		s.Handle([]byte(`{"id":1,"connect":{"data":{"user":"` + user + `"}}}`))
+		s.Flush()
 		return s, conn, queue
 	}
 	asker, heard, asking := open("asker")
 	asker.Handle([]byte(`{"id":2,"subscribe":{"channel":"room"}}`))
+	asker.Flush()
 	_, _, taking := open("taker")
 	if err := server.Subscribe(t.Context(), session.Target{User: "taker"}, "room", session.Subscription{}); err != nil {
 		t.Fatal(err)
@@ -86,6 +88,7 @@ func TestLost(t *testing.T) {
 		t.Errorf("what the server has subscribed ended with %v", why)
 	}
 	asker.Handle([]byte(`{"id":3,"subscribe":{"channel":"room"}}`))
+	asker.Flush()
 	if channels, subscribed := members.Counts(); channels != 1 || subscribed != 1 {
 		t.Errorf("%d channels, %d members", channels, subscribed)
 	}

@@ -30,6 +30,9 @@ func (s *Session) publish(cmd *protocol.Command) error {
 		session: s, command: cmd.Id, pub: &core.Publication{ID: core.NewID(), Channel: req.Channel, Data: req.Data}, ns: ns,
 		excludeSender: ns.ExcludeSender,
 	}
+	if s.mayWait(ns) {
+		s.Flush()
+	}
 	var err error
 	if out.verdict, err = s.mayPublish(out); err != nil {
 		return err
@@ -46,6 +49,11 @@ func (s *Session) publish(cmd *protocol.Command) error {
 		return nil
 	}
 	return s.hand(out)
+}
+
+// mayWait reports whether a publication in the namespace may have to wait for something.
+func (s *Session) mayWait(ns *channel.Namespace) bool {
+	return ns.HistorySize > 0 || s.node.Durability != nil || s.node.Hooks.Has(hooks.OnPublish)
 }
 
 // outgoing is a client's publication on its way, with where and how it goes.
@@ -128,7 +136,8 @@ func (s *Session) modify(out *outgoing, event *hooks.Publish) error {
 // hand gives an allowed publication to the hub and answers it, now or when the history has it.
 func (s *Session) hand(out *outgoing) error {
 	ns, pub := out.ns, out.pub
-	info := s.clientInfo(s.infoIn(pub.Channel))
+	chanInfo, listens := s.infoIn(pub.Channel)
+	info := s.clientInfo(chanInfo)
 	now := time.Now()
 	pub.Info, pub.Time = &info, now.UnixMilli()
 	except := core.ID{}
@@ -139,6 +148,9 @@ func (s *Session) hand(out *outgoing) error {
 		ns = fleeting(ns)
 	}
 	s.await(maxUnderWay - 1)
+	if listens && !out.excludeSender && !s.mayWait(ns) {
+		s.hold() // It leaves with the answer.
+	}
 	s.node.Hub.Start(now.Add(storeTimeout), ns, pub, except, out)
 	if out.stage.Load() == handing || !s.idle() {
 		s.list(out)
@@ -153,14 +165,14 @@ func (s *Session) hand(out *outgoing) error {
 	return out.err
 }
 
-// infoIn returns what others see of the session in a channel it is subscribed to, besides what they see everywhere.
-func (s *Session) infoIn(name string) []byte {
+// infoIn returns what others see of the session in a channel, besides what they see everywhere, and whether it is subscribed to it.
+func (s *Session) infoIn(name string) (info []byte, listens bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if sub := s.subs[name]; sub != nil {
-		return sub.info
+		return sub.info, true
 	}
-	return nil
+	return nil, false
 }
 
 // fleeting returns the namespace's options for a publication that is delivered and not kept.

@@ -65,8 +65,7 @@ func (s *Server) publish(ctx context.Context, ns *channel.Namespace, o *Outgoing
 	if err != nil {
 		return core.Position{}, err
 	}
-	s.node.Metrics.Publications.WithLabelValues(ns.Name).Inc()
-	s.node.Metrics.Deliveries.WithLabelValues(ns.Name).Add(float64(out.Deliveries))
+	s.node.Metrics.Published(ns.Name, out.Deliveries)
 	if err := s.node.recordMessage(ctx, s.node.message(ns, pub, audit.MessageAllow, out.Deliveries)); err != nil {
 		return core.Position{}, err
 	}

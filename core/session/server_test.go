@@ -91,11 +91,13 @@ func TestEndWhileServerSubscribes(t *testing.T) {
 		queue := outbound.New(conn, protocol.WebSocketJSON, limits, silent{}, flushers, func(core.Disconnect) []byte { return nil })
 		s := node.Open(queue, session.Peer{Transport: "test", Header: func(string) string { return "" }})
 		s.Handle([]byte(`{"id":1,"connect":{"data":{"user":"` + user + `"}}}`))
+		s.Flush()
 		return s, conn
 	}
 	store.let <- struct{}{}
 	watcher, seen := open("watcher")
 	watcher.Handle([]byte(`{"id":2,"subscribe":{"channel":"room","join_leave":true}}`))
+	watcher.Flush()
 	<-store.asked
 
 	alice, _ := open("alice")

@@ -39,7 +39,8 @@ type Session struct {
 	grants  core.Grants
 	replies []byte // Encoded replies of the frame being handled.
 	limiter limiter
-	strikes int // Refused commands in a row.
+	strikes int  // Refused commands in a row.
+	pending bool // Something in the queue waits for Flush.
 
 	underway *underway // Publications that wait for a history; nil: there were none so far.
 
@@ -83,7 +84,8 @@ type subscription struct {
 // ID returns the session's identity, which is also the client ID others see.
 func (s *Session) ID() core.ID { return s.id }
 
-// Handle carries out the commands of one frame and answers them. The frame may be reused afterwards.
+// Handle carries out the commands of one frame and queues the answers, which leave with Flush at the latest. The frame may be reused
+// afterwards.
 func (s *Session) Handle(frame []byte) {
 	if _, ended := s.queue.Ended(); ended {
 		return
@@ -109,7 +111,6 @@ func (s *Session) Handle(frame []byte) {
 		}
 	}
 	s.sendReplies()
-	s.queue.Flush()
 	if cap(s.replies) <= 64<<10 { // A rare giant reply must not stay for ever.
 		*buffer = s.replies
 	}
@@ -124,6 +125,7 @@ func (s *Session) sendReplies() {
 	if len(s.replies) > 0 {
 		s.queue.Send(s.replies)
 		s.replies = s.replies[:0]
+		s.pending = true
 	}
 }
 

@@ -76,6 +76,12 @@ func (s *Session) await(most int) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for len(u.all) > most {
+		if s.pending {
+			u.mu.Unlock()
+			s.Flush()
+			u.mu.Lock()
+			continue
+		}
 		u.less.Wait()
 	}
 }
@@ -132,8 +138,7 @@ func (s *Session) conclude(o *outgoing) {
 
 // settle counts and records a publication that was handed out.
 func (s *Session) settle(o *outgoing) error {
-	s.node.Metrics.Publications.WithLabelValues(o.ns.Name).Inc()
-	s.node.Metrics.Deliveries.WithLabelValues(o.ns.Name).Add(float64(o.out.Deliveries))
+	s.node.Metrics.Published(o.ns.Name, o.out.Deliveries)
 	return s.recordMessage(o)
 }
 

@@ -82,6 +82,7 @@ func (c *conn) readFrames() error {
 			}
 			c.inbox.skip(size, c.handler.buffers)
 		}
+		c.session.Load().Flush() // What came is handled: the answers leave.
 		if err := c.receive(); err != nil {
 			return err
 		}
