@@ -182,3 +182,14 @@ func (e *engine) number(what, from string) (n int) {
 	})
 	return n
 }
+
+// awaitTables waits until a server has made the tables, at its first contact.
+func (e *engine) awaitTables() {
+	e.t.Helper()
+	chaos.Await(e.t, chaos.Patience, "ClickHouse has tables", func() string {
+		if e.number("count()", "system.tables WHERE database = currentDatabase() AND name = 'audit_erasures'") == 0 {
+			return "it has none"
+		}
+		return ""
+	})
+}

@@ -57,12 +57,7 @@ func (w *world) board() {
 		urls = append(urls, "ws://"+s.Addr()+"/connection/websocket")
 	}
 	w.fleet = chaos.Board(w.t, chaos.Load{Subscribers: *clients - *channels, Channels: *channels, Rate: *rate / *channels, URLs: urls})
-	chaos.Await(w.t, chaos.Patience, "ClickHouse has tables", func() string {
-		if w.engine.number("count()", "system.tables WHERE database = currentDatabase() AND name = 'audit_messages'") == 0 {
-			return "it has none"
-		}
-		return ""
-	})
+	w.engine.awaitTables()
 	w.began = time.Now()
 }
 
@@ -86,10 +81,10 @@ func grow(t *testing.T, f *chaos.Fleet, by int) {
 // stores waits until ClickHouse has got something more.
 func (w *world) stores() {
 	w.t.Helper()
-	before := w.engine.number("count()", "audit_messages")
+	before, acknowledged := w.engine.number("count()", "audit_messages"), w.fleet.Acknowledged()
 	chaos.Await(w.t, chaos.Patience, "ClickHouse gets messages", func() string {
 		if w.engine.number("count()", "audit_messages") <= before {
-			return "it has got none"
+			return fmt.Sprintf("it has got none; %d were acknowledged", w.fleet.Acknowledged()-acknowledged)
 		}
 		return ""
 	})
