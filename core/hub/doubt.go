@@ -9,7 +9,7 @@ import (
 )
 
 // order is what a hub without a relay must know to leave nothing out: an append that failed may have stored its publication all the same,
-// when the answer got lost or came too late. Owned by the first of the topic's line.
+// when the answer got lost or came too late. Owned by the first of the line.
 type order struct {
 	at    core.Position // Up to here everything was fanned out.
 	known bool          // That holds: something was appended, or tried, since there is the topic.
@@ -30,8 +30,8 @@ func (o *order) certain() bool { return o.known && !o.doubt }
 // known returns the earliest position at which one of those who must not miss anything has joined; false: there is nobody.
 func (t *topic) known() (at core.Position, ok bool) {
 	for _, m := range t.relying() {
-		if m.held.Load() == nil && (!ok || m.known.Offset < at.Offset) {
-			at, ok = m.known, true
+		if m.held.Load() == nil && (!ok || m.known().Offset < at.Offset) {
+			at, ok = m.known(), true
 		}
 	}
 	return at, ok
@@ -40,7 +40,7 @@ func (t *topic) known() (at core.Position, ok bool) {
 // catchUp delivers what lies between the last publication that was fanned out and the one that was just appended. It reports false when
 // some of that cannot be read.
 func (h *Hub) catchUp(deadline time.Time, t *topic, next core.Position, g *outbound.Gather) bool {
-	last, ok := t.sequence.at, t.sequence.known
+	last, ok := t.order.sequence.at, t.order.sequence.known
 	if !ok {
 		last, ok = t.known()
 	}

@@ -69,7 +69,7 @@ func TestAppendsOfUnknownFate(t *testing.T) {
 			}
 			tape, who := &tape{}, &owner{hub: h}
 			q := newQueue(t, f, tape)
-			m := h.Join(ns, "c", hub.MemberOptions{Queue: q, Session: core.NewID(), Positioned: true, Owner: who})
+			m := h.Join(ns, "c", &hub.Listener{Queue: q, Session: core.NewID(), Owner: who}, hub.MemberOptions{Positioned: true})
 			at, err := store.Position(t.Context(), "c")
 			if err != nil || !m.Release(at) {
 				t.Fatal(at, err)

@@ -25,22 +25,38 @@ type flow struct {
 	at      core.Position // Up to here everything was delivered.
 	checked int64         // When at was last seen to be the end, or a publication came; Unix nanoseconds.
 
-	waiting []placed // Beyond at, or of another epoch; sorted.
+	gap *gap // nil: nothing waits, and nothing is known to be missing. See missing.
+}
+
+// gap is what there is to a channel of which a publication is missing.
+type gap struct {
+	waiting []placed // Beyond flow.at, or of another epoch; sorted.
 	more    bool     // There were too many.
 	doubt   int64    // Since when something is known to be missing, Unix nanoseconds; 0: it is not.
 }
 
+// missing returns the gap, which it makes if there is none.
+func (f *flow) missing() *gap {
+	if f.gap == nil {
+		f.gap = new(gap)
+	}
+	return f.gap
+}
+
+// waits says whether publications wait.
+func (f *flow) waits() bool { return f.gap != nil && len(f.gap.waiting) > 0 }
+
 // wait keeps a publication until what precedes it has come.
-func (f *flow) wait(pub placed) {
-	i, found := slices.BinarySearchFunc(f.waiting, pub, func(a, b placed) int {
+func (g *gap) wait(pub placed) {
+	i, found := slices.BinarySearchFunc(g.waiting, pub, func(a, b placed) int {
 		return cmp.Or(cmp.Compare(a.epoch, b.epoch), cmp.Compare(a.Offset, b.Offset))
 	})
 	switch {
 	case found:
-	case len(f.waiting) == maxWaiting:
-		f.more = true
+	case len(g.waiting) == maxWaiting:
+		g.more = true
 	default:
-		f.waiting = slices.Insert(f.waiting, i, pub)
+		g.waiting = slices.Insert(g.waiting, i, pub)
 	}
 }
 
@@ -57,7 +73,9 @@ func (f *flow) follows(pub placed) int {
 
 // forgetOthers drops what waits and is of another epoch than the channel.
 func (f *flow) forgetOthers() {
-	f.waiting = slices.DeleteFunc(f.waiting, func(p placed) bool { return p.epoch != f.at.Epoch })
+	if f.gap != nil {
+		f.gap.waiting = slices.DeleteFunc(f.gap.waiting, func(p placed) bool { return p.epoch != f.at.Epoch })
+	}
 }
 
 // place delivers a publication if it is the next one, and then those that waited for it. It returns to how many members; 0 also when
@@ -80,10 +98,10 @@ func (h *Hub) place(t *topic, pub placed, own bool, g *outbound.Gather) (deliver
 		f.checked = time.Now().UnixNano()
 		return deliveries
 	}
-	f.wait(pub)
+	f.missing().wait(pub)
 	if f.placed {
-		if f.doubt == 0 {
-			f.doubt = time.Now().UnixNano()
+		if f.gap.doubt == 0 {
+			f.gap.doubt = time.Now().UnixNano()
 		}
 		if own {
 			h.relay.Check(t.name, Later)
@@ -98,7 +116,10 @@ func (h *Hub) place(t *topic, pub placed, own bool, g *outbound.Gather) (deliver
 // drainLocked delivers what waits, as far as nothing is missing.
 func (h *Hub) drainLocked(t *topic, g *outbound.Gather) {
 	f := t.flow
-	f.waiting = slices.DeleteFunc(f.waiting, func(pub placed) bool {
+	if f.gap == nil {
+		return
+	}
+	f.gap.waiting = slices.DeleteFunc(f.gap.waiting, func(pub placed) bool {
 		switch f.follows(pub) {
 		case 0:
 			return true
@@ -109,10 +130,10 @@ func (h *Hub) drainLocked(t *topic, g *outbound.Gather) {
 		}
 		return false
 	})
-	if len(f.waiting) == 0 {
-		f.waiting = nil
-		if !f.more {
-			f.doubt = 0
+	if len(f.gap.waiting) == 0 {
+		f.gap.waiting = nil
+		if !f.gap.more {
+			f.gap = nil
 		}
 	}
 }

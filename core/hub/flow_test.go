@@ -157,9 +157,7 @@ func newScene(t *testing.T) *scene {
 }
 
 func (s *scene) join() *hub.Member {
-	return s.hub.Join(ordered, "news", hub.MemberOptions{
-		Queue: newQueue(s.T, s.flushers, s.tape), Session: core.NewID(), Positioned: true, Owner: s.owner,
-	})
+	return s.hub.Join(ordered, "news", &hub.Listener{Queue: newQueue(s.T, s.flushers, s.tape), Session: core.NewID(), Owner: s.owner}, hub.MemberOptions{Positioned: true})
 }
 
 // stored puts publications into the history that nobody brings here.

@@ -58,10 +58,13 @@ func New(o Options) *Hub {
 }
 
 // Join makes a member of the channel. Publications are kept back for it until its Release.
-func (h *Hub) Join(ns *channel.Namespace, name string, opts MemberOptions) *Member {
+func (h *Hub) Join(ns *channel.Namespace, name string, listener *Listener, opts MemberOptions) *Member {
 	m := &Member{
-		queue: opts.Queue, encoding: opts.Queue.Encoding(), session: opts.Session, info: opts.Info, presence: opts.Presence, joinLeave: opts.JoinLeave,
-		positioned: opts.Positioned, owner: opts.Owner,
+		queue: listener.Queue, listener: listener, encoding: listener.Queue.Encoding(), presence: opts.Presence, joinLeave: opts.JoinLeave,
+		positioned: opts.Positioned,
+	}
+	if ns.HistorySize > 0 || opts.ChanInfo != nil {
+		m.rare = &rare{chanInfo: opts.ChanInfo}
 	}
 	m.held.Store(new(held))
 	t := h.shards.lock(name, policy(ns))
@@ -139,12 +142,12 @@ func limits(ns *channel.Namespace) history.Limits {
 
 // deliver fans out what was appended to a history that nobody else appends to.
 func (h *Hub) deliver(t *topic, pub *core.Publication, at core.Position, deadline time.Time, g *outbound.Gather) Published {
-	if !t.sequence.certain() && !h.catchUp(deadline, t, at, g) {
+	if !t.order.sequence.certain() && !h.catchUp(deadline, t, at, g) {
 		for _, m := range t.relying() { // Before they get what follows.
 			m.lose()
 		}
 	}
-	t.sequence = order{at: at, known: true}
+	t.order.sequence = order{at: at, known: true}
 	return Published{Position: at, Deliveries: h.fanOut(t, placed{pub, at.Epoch}, g)}
 }
 
@@ -156,14 +159,14 @@ func (t *topic) fanOut(pub placed, g *outbound.Gather) (deliveries, drops int) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	for _, m := range t.members {
-		if m.session == except && !except.IsZero() {
+		if !except.IsZero() && m.listener.Session == except {
 			continue
 		}
 		if m.hold(pub) {
 			deliveries++
 			continue
 		}
-		if covers(m.known, pub) {
+		if m.rare != nil && covers(m.rare.known, pub) {
 			continue
 		}
 		frame := frames[m.encoding]
@@ -259,7 +262,7 @@ func (h *Hub) Members(name string) []core.ClientInfo {
 	infos := make([]core.ClientInfo, 0, len(t.members))
 	for _, m := range t.members {
 		if m.presence {
-			infos = append(infos, m.info)
+			infos = append(infos, m.Info())
 		}
 	}
 	return infos

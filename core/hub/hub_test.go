@@ -56,7 +56,7 @@ func TestFanOutDoesNotAllocatePerMember(t *testing.T) {
 		h, f := newHub()
 		ns := &channel.Namespace{Name: "default"}
 		for range members {
-			m := h.Join(ns, "news", hub.MemberOptions{Queue: newQueue(t, f, sink{}), Session: core.NewID()})
+			m := h.Join(ns, "news", &hub.Listener{Queue: newQueue(t, f, sink{}), Session: core.NewID()}, hub.MemberOptions{})
 			m.Release(core.Position{})
 		}
 		pub := publication("news", 1)
@@ -85,7 +85,7 @@ func TestMembershipUnderRace(t *testing.T) {
 			q := newQueue(t, f, sink{})
 			for i := range 300 {
 				name := fmt.Sprintf("c%d", i%5)
-				m := h.Join(ns, name, hub.MemberOptions{Queue: q, Session: core.NewID(), Presence: true})
+				m := h.Join(ns, name, &hub.Listener{Queue: q, Session: core.NewID()}, hub.MemberOptions{Presence: true})
 				if _, err := h.Publish(t.Context(), ns, publication(name, k), core.ID{}); err != nil {
 					t.Error(err)
 				}
@@ -110,7 +110,7 @@ func TestMembershipUnderRace(t *testing.T) {
 func TestTooMuchWhileJoining(t *testing.T) {
 	h, f := newHub()
 	ns := &channel.Namespace{Name: "default"}
-	m := h.Join(ns, "news", hub.MemberOptions{Queue: newQueue(t, f, sink{}), Session: core.NewID()})
+	m := h.Join(ns, "news", &hub.Listener{Queue: newQueue(t, f, sink{}), Session: core.NewID()}, hub.MemberOptions{})
 	for i := range 1025 {
 		if _, err := h.Publish(t.Context(), ns, publication("news", i), core.ID{}); err != nil {
 			t.Fatal(err)
@@ -142,7 +142,7 @@ func BenchmarkFanOut(b *testing.B) {
 		}
 		go func() { _, _ = io.Copy(io.Discard, peer) }()
 		b.Cleanup(func() { peer.Close() })
-		h.Join(ns, "news", hub.MemberOptions{Queue: newQueue(b, f, server), Session: core.NewID()}).Release(core.Position{})
+		h.Join(ns, "news", &hub.Listener{Queue: newQueue(b, f, server), Session: core.NewID()}, hub.MemberOptions{}).Release(core.Position{})
 	}
 	go f.Run(b.Context())
 	pub := publication("news", 1)
@@ -162,7 +162,7 @@ func TestKnownPublicationsAreNotRepeated(t *testing.T) {
 	flushers := outbound.NewFlushers(1)
 	h := hub.New(hub.Options{History: store, Flushers: flushers})
 	ns := &channel.Namespace{Name: "default", HistorySize: 10}
-	m := h.Join(ns, "news", hub.MemberOptions{Queue: newQueue(t, flushers, sink{}), Session: core.NewID()})
+	m := h.Join(ns, "news", &hub.Listener{Queue: newQueue(t, flushers, sink{}), Session: core.NewID()}, hub.MemberOptions{})
 	published := make(chan hub.Published)
 	go func() {
 		out, err := h.Publish(t.Context(), ns, publication("news", 1), core.ID{})

@@ -27,9 +27,12 @@ func (h *Hub) Start(deadline time.Time, ns *channel.Namespace, pub *core.Publica
 	}
 	t := h.lines.lock(pub.Channel, policy(ns))
 	t.holders++
+	if t.order == nil {
+		t.order = new(ordering)
+	}
 	h.lines.unlock(t)
 	e := &errand{hub: h, topic: t, pub: pub, limits: limits(ns), deadline: deadline, then: then}
-	if t.line.join(e) {
+	if t.order.line.join(e) {
 		h.serve(e)
 	}
 }
@@ -73,6 +76,12 @@ type errand struct {
 	answered bool
 	at       core.Position
 	err      error
+}
+
+// ordering is what publishing into a history needs.
+type ordering struct {
+	line     line
+	sequence order // Owned by the first of the line; of a hub without a relay.
 }
 
 // line is the publications of a channel that are on their way into its history: the first is being appended or fanned out, the others
@@ -152,7 +161,7 @@ func (e *errand) finish() (next *errand) {
 	var out Published
 	switch {
 	case e.err != nil && h.relay == nil:
-		t.sequence.failed(e.pub)
+		t.order.sequence.failed(e.pub)
 	case e.err != nil:
 	case h.relay == nil:
 		out = h.deliver(t, e.pub, e.at, e.deadline, g)
@@ -162,7 +171,7 @@ func (e *errand) finish() (next *errand) {
 			out.Deliveries = h.place(t, placed{e.pub, e.at.Epoch}, true, g)
 		}
 	}
-	next = t.line.leave()
+	next = t.order.line.leave()
 	e.then.Published(out, e.err)
 	g.Flush()
 	t.mu.Lock()

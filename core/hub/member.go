@@ -9,34 +9,52 @@ import (
 	"github.com/zenconn/server/core/protocol"
 )
 
-// Member is one connection listening to one channel.
+// Listener is what the memberships of one connection have in common. It is not changed after it was used.
+type Listener struct {
+	Queue   *outbound.Queue
+	Session core.ID
+	Info    core.ClientInfo // What others see of it; a membership may have a ChanInfo besides.
+	Owner   Owner           // Is told; needed by members that are Positioned.
+}
+
+// Member is one connection listening to one channel. There are very many of them: what only some need is not here.
 type Member struct {
 	// Fixed after Join.
-	queue      *outbound.Queue
+	queue    *outbound.Queue // The listener's, at hand for the fan-out.
+	listener *Listener
+	topic    *topic
+	rare     *rare // nil: it has nothing of that.
+
+	// held keeps publications back until the member has got the reply to its subscribe command; nil afterwards.
+	held atomic.Pointer[held]
+
+	index      int32 // In topic.members; guarded by topic.mu.
 	encoding   protocol.Encoding
-	session    core.ID
-	info       core.ClientInfo
 	presence   bool
 	joinLeave  bool
 	positioned bool
-	owner      Owner
-	topic      *topic
+}
 
-	index int // In topic.members; guarded by topic.mu.
+// rare is what few members need: in channels with a history, or with a ChanInfo.
+type rare struct {
+	chanInfo []byte
 
 	// known is what the member had learnt from the history when it was released: a publication may be in the history and not yet
 	// fanned out. Written before held becomes nil, and not changed afterwards.
 	known core.Position
+}
 
-	// held keeps publications back until the member has got the reply to its subscribe command; nil afterwards.
-	held atomic.Pointer[held]
+// known returns rare.known.
+func (m *Member) known() core.Position {
+	if m.rare == nil {
+		return core.Position{}
+	}
+	return m.rare.known
 }
 
 // MemberOptions describe a member to be.
 type MemberOptions struct {
-	Queue     *outbound.Queue
-	Session   core.ID
-	Info      core.ClientInfo
+	ChanInfo  []byte
 	Presence  bool // Show it in the channel's presence.
 	JoinLeave bool // Tell it who comes and goes.
 	Numbered  bool // Name the channel by its Number to it.
@@ -44,11 +62,16 @@ type MemberOptions struct {
 	// Positioned says that it must get every publication or be told that it does not. Only a hub with a relay may have to tell that
 	// after Release.
 	Positioned bool
-	Owner      Owner // Is told; needed when Positioned.
 }
 
 // Info returns what others see of the member.
-func (m *Member) Info() core.ClientInfo { return m.info }
+func (m *Member) Info() core.ClientInfo {
+	info := m.listener.Info
+	if m.rare != nil {
+		info.ChanInfo = m.rare.chanInfo
+	}
+	return info
+}
 
 // Channel returns the channel the member listens to.
 func (m *Member) Channel() string { return m.topic.name }
@@ -116,7 +139,7 @@ func (m *Member) lose() {
 			return
 		}
 	}
-	m.owner.Lost(m)
+	m.listener.Owner.Lost(m)
 }
 
 // Release ends the joining: publications kept back are queued now, but for those up to the position the member already knows, and
@@ -127,7 +150,10 @@ func (m *Member) Release(known core.Position) bool {
 	h := m.held.Load()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.released, m.known = true, known
+	h.released = true
+	if m.rare != nil {
+		m.rare.known = known
+	}
 	for _, pub := range h.pubs {
 		if !covers(known, pub) {
 			var frames protocol.Frames

@@ -12,18 +12,17 @@ import (
 type topic struct {
 	// Fixed after construction.
 	name string
-	lane outbound.Lane
 	flow *flow // nil: the hub has no relay.
 
-	line     line
-	sequence order // Owned by the first of the line; of a hub without a relay.
-
+	order  *ordering    // nil until something is published into a history; set once, under mu.
 	number atomic.Int64 // Stands for the name in pushes to some of the members; 0: to none of them. It is given once, under mu.
 
 	mu      sync.RWMutex // Guards all below.
 	members []*Member
-	holders int  // Publications under way.
-	gone    bool // Removed from its shard; look the channel up again.
+	holders int32 // Publications under way.
+	gone    bool  // Removed from its shard; look the channel up again.
+
+	lane outbound.Lane // Fixed.
 }
 
 // shardCount spreads the channels so that their look-ups do not meet. A power of two.
@@ -109,13 +108,13 @@ func (s *shards) unlock(t *topic) {
 }
 
 func (t *topic) addLocked(m *Member) {
-	m.topic, m.index = t, len(t.members)
+	m.topic, m.index = t, int32(len(t.members)) //nolint:gosec // There are fewer.
 	t.members = append(t.members, m)
 }
 
 // removeLocked reports whether m was still a member.
 func (t *topic) removeLocked(m *Member) bool {
-	last := len(t.members) - 1
+	last := int32(len(t.members) - 1) //nolint:gosec // There are fewer.
 	if m.index > last || t.members[m.index] != m {
 		return false
 	}

@@ -124,7 +124,9 @@ func (h *Hub) Verify(ctx context.Context, channel string) (again bool) {
 	f := t.flow
 	f.mu.Lock()
 	since, ordered, found := f.at, f.ordered, f.placed
-	f.more = false // What is dropped from now on is not in what is read now.
+	if f.gap != nil {
+		f.gap.more = false // What is dropped from now on is not in what is read now.
+	}
 	f.mu.Unlock()
 	if !ordered {
 		return false
@@ -153,10 +155,10 @@ func (h *Hub) Verify(ctx context.Context, channel string) (again bool) {
 		patience = 0
 	}
 	now := time.Now().UnixNano()
-	if f.doubt == 0 && err == nil {
-		f.doubt = now
+	if err == nil && f.missing().doubt == 0 {
+		f.gap.doubt = now
 	}
-	if f.doubt == 0 || now-f.doubt < int64(patience) {
+	if f.gap == nil || f.gap.doubt == 0 || now-f.gap.doubt < int64(patience) {
 		f.mu.Unlock()
 		return true
 	}
@@ -167,7 +169,7 @@ func (h *Hub) Verify(ctx context.Context, channel string) (again bool) {
 // fillLocked delivers what was read from the history, and what waited for it. It says whether something is still missing.
 func (h *Hub) fillLocked(t *topic, missed []*core.Publication, at core.Position, g *outbound.Gather) (again bool) {
 	f := t.flow
-	result, gap := "current", len(f.waiting) > 0
+	result, gap := "current", f.waits()
 	for _, pub := range missed {
 		if pub.Offset > f.at.Offset {
 			result = "behind"
@@ -179,7 +181,7 @@ func (h *Hub) fillLocked(t *topic, missed []*core.Publication, at core.Position,
 	f.checked = time.Now().UnixNano()
 	f.forgetOthers()
 	h.drainLocked(t, g)
-	again = len(f.waiting) > 0 || f.more
+	again = f.waits() || f.gap != nil && f.gap.more
 	h.count.Checks.WithLabelValues(result).Inc()
 	if gap && !again {
 		h.count.Gaps.WithLabelValues("filled").Inc()
@@ -191,11 +193,11 @@ func (h *Hub) fillLocked(t *topic, missed []*core.Publication, at core.Position,
 // are gone: a client that got a later publication would take what is missing for received. It releases the lock.
 func (h *Hub) endLocked(t *topic) {
 	f := t.flow
-	if len(f.waiting) > 0 {
+	if f.waits() {
 		h.count.Gaps.WithLabelValues("lost").Inc()
 	}
 	done := make(chan struct{})
-	f.opening, f.placed, f.waiting, f.more, f.doubt = done, false, nil, false, 0
+	f.opening, f.placed, f.gap = done, false, nil
 	f.mu.Unlock()
 	h.count.Checks.WithLabelValues("lost").Inc()
 	for _, m := range t.relying() {

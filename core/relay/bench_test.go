@@ -54,7 +54,7 @@ func BenchmarkPublish(b *testing.B) {
 		b.Run(ns.Name+"/alone", func(b *testing.B) {
 			f := outbound.NewFlushers(1)
 			h := hub.New(hub.Options{History: history.NewMemory(history.Options{}), Flushers: f})
-			m := h.Join(ns, name, hub.MemberOptions{Queue: newSink(b, f), Session: core.NewID(), Owner: nobody{}})
+			m := h.Join(ns, name, &hub.Listener{Queue: newSink(b, f), Session: core.NewID(), Owner: nobody{}}, hub.MemberOptions{})
 			m.Release(core.Position{})
 			run(h)(b)
 		})
@@ -62,7 +62,7 @@ func BenchmarkPublish(b *testing.B) {
 			in := install(b)
 			for range 2 {
 				n := in.add(b, settings{interval: time.Hour})
-				m := n.hub.Join(ns, name, hub.MemberOptions{Queue: newSink(b, n.flushers), Session: core.NewID(), Owner: nobody{}})
+				m := n.hub.Join(ns, name, &hub.Listener{Queue: newSink(b, n.flushers), Session: core.NewID(), Owner: nobody{}}, hub.MemberOptions{})
 				at, err := n.hub.Position(b.Context(), m)
 				if err != nil {
 					b.Fatal(err)
@@ -88,9 +88,7 @@ func BenchmarkChannels(b *testing.B) {
 				members := make([]*hub.Member, channels)
 				start := time.Now()
 				for i := range members {
-					m := n.hub.Join(ns, fmt.Sprintf("%s:room-%06d", ns.Name, i), hub.MemberOptions{
-						Queue: q, Session: session, Owner: nobody{}, Positioned: true,
-					})
+					m := n.hub.Join(ns, fmt.Sprintf("%s:room-%06d", ns.Name, i), &hub.Listener{Queue: q, Session: session, Owner: nobody{}}, hub.MemberOptions{Positioned: true})
 					at, err := n.hub.Position(b.Context(), m)
 					if err != nil {
 						b.Fatal(err)

@@ -201,10 +201,7 @@ func (c *client) enter(t testing.TB, n *node) {
 	for {
 		conn := &stream{c: c}
 		queue := outbound.New(conn, protocol.WebSocketJSON, limits, noDrops{}, n.flushers, func(core.Disconnect) []byte { return nil })
-		m := n.hub.Join(c.ns, c.name, hub.MemberOptions{
-			Queue: queue, Session: c.session, Owner: c, Positioned: c.ns.HistorySize > 0, JoinLeave: true, Presence: true,
-			Info: core.ClientInfo{Client: c.session.String()},
-		})
+		m := n.hub.Join(c.ns, c.name, &hub.Listener{Queue: queue, Session: c.session, Owner: c, Info: core.ClientInfo{Client: c.session.String()}}, hub.MemberOptions{Positioned: c.ns.HistorySize > 0, JoinLeave: true, Presence: true})
 		c.mu.Lock()
 		c.node, c.member, c.queue, c.away, c.buffer = n, m, queue, false, nil
 		since, known := c.at, c.known

@@ -35,7 +35,6 @@ func (s *Session) connect(cmd *protocol.Command) error {
 	s.named.Store(&user)
 	s.mu.Lock()
 	s.expireAt = event.ExpireAt
-	s.subs = make(map[string]*subscription)
 	s.mu.Unlock()
 	s.connectedAt.Store(now.UnixNano())
 	s.state = connected

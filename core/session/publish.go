@@ -169,8 +169,8 @@ func (s *Session) hand(out *outgoing) error {
 func (s *Session) infoIn(name string) (info []byte, listens bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if sub := s.subs[name]; sub != nil {
-		return sub.info, true
+	if sub := s.subs.of(name); sub != nil {
+		return sub.info(), true
 	}
 	return nil, false
 }

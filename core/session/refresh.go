@@ -36,6 +36,7 @@ func (s *Session) refresh(cmd *protocol.Command) error {
 	s.expireAt = event.ExpireAt
 	if event.Info != nil {
 		s.client.Info = event.Info
+		s.listener = nil // Members of channels are shown as they joined.
 	}
 	s.mu.Unlock()
 	now := time.Now()
@@ -74,8 +75,8 @@ func (s *Session) subRefresh(cmd *protocol.Command) error {
 		event.ExpireAt, proven = opts.ExpireAt, true
 	} else {
 		s.mu.Lock()
-		if sub := s.subs[req.Channel]; sub != nil {
-			event.ExpireAt = sub.expireAt
+		if sub := s.subs.of(req.Channel); sub != nil {
+			event.ExpireAt = sub.expireAt()
 		}
 		s.mu.Unlock()
 	}
@@ -83,11 +84,12 @@ func (s *Session) subRefresh(cmd *protocol.Command) error {
 		return s.refuseSubRefresh(cmd, err)
 	}
 	s.mu.Lock()
-	if sub := s.subs[req.Channel]; sub != nil {
-		sub.expireAt = event.ExpireAt
-		if event.Info != nil {
-			sub.info = event.Info
+	if sub := s.subs.of(req.Channel); sub != nil {
+		changed := terms{expireAt: event.ExpireAt, info: event.Info}
+		if changed.info == nil {
+			changed.info = sub.info()
 		}
+		sub.terms = &changed
 	}
 	s.mu.Unlock()
 	now := time.Now()

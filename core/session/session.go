@@ -7,7 +7,6 @@ import (
 
 	"github.com/zenconn/server/audit"
 	"github.com/zenconn/server/core"
-	"github.com/zenconn/server/core/channel"
 	"github.com/zenconn/server/core/hub"
 	"github.com/zenconn/server/core/outbound"
 	"github.com/zenconn/server/core/protocol"
@@ -64,21 +63,9 @@ type Session struct {
 	answered bool // The connect command was answered with success, and the end has not come; guarded by changing.
 
 	mu       sync.Mutex // Guards all below.
-	subs     map[string]*subscription
-	expireAt int64 // Unix seconds; 0: never.
-}
-
-// subscription is one channel the session listens to.
-type subscription struct {
-	ns       *channel.Namespace
-	member   *hub.Member
-	announce bool            // Others are told when it comes and goes.
-	byServer bool            // The client did not ask for it.
-	allow    core.Permission // What it gives in the channel, besides the session's grants.
-
-	// Guarded by the session's mu.
-	expireAt int64  // Unix seconds; 0: never.
-	info     []byte // What others see of the session in this channel.
+	subs     subscriptions
+	listener *hub.Listener // nil: not made yet.
+	expireAt int64         // Unix seconds; 0: never.
 }
 
 // ID returns the session's identity, which is also the client ID others see.
@@ -158,9 +145,9 @@ func (s *Session) End(d core.Disconnect, byClient bool) {
 	s.subs = nil
 	s.mu.Unlock()
 	s.changing.Unlock()
-	for name, sub := range subs {
+	for _, sub := range subs {
 		s.leave(sub)
-		s.node.Notices.unsubscribed(s, name, hooks.LeftAtEnd, "the session ended")
+		s.node.Notices.unsubscribed(s, sub.member.Channel(), hooks.LeftAtEnd, "the session ended")
 	}
 	if reason, ended := s.queue.Ended(); ended && reason.Code != core.DisconnectConnectionClosed.Code {
 		d, byClient = reason, false
@@ -201,6 +188,18 @@ func (s *Session) clientInfo(chanInfo []byte) core.ClientInfo {
 	info := s.client.Info
 	s.mu.Unlock()
 	return core.ClientInfo{User: s.client.User, Client: s.client.ID, ConnInfo: info, ChanInfo: chanInfo}
+}
+
+// asListener returns what the session's memberships have in common.
+func (s *Session) asListener() *hub.Listener {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.listener == nil {
+		s.listener = &hub.Listener{
+			Queue: s.queue, Session: s.id, Owner: s, Info: core.ClientInfo{User: s.client.User, Client: s.client.ID, ConnInfo: s.client.Info},
+		}
+	}
+	return s.listener
 }
 
 // clientNow returns the connected client as hooks see it. It may be called from anywhere.

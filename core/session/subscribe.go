@@ -50,7 +50,7 @@ func (s *Session) subscribe(cmd *protocol.Command) error {
 func (s *Session) hasRoom(name string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.subs[name] != nil {
+	if s.subs.of(name) != nil {
 		return core.ErrAlreadySubscribed
 	}
 	if len(s.subs) >= s.node.Client.Limits.Channels {
@@ -141,11 +141,11 @@ func (s *Session) join(ns *channel.Namespace, name string, opts core.SubscribeOp
 	joinLeave := option(opts.JoinLeave, ns.JoinLeave)
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
-	member := s.node.Hub.Join(ns, name, hub.MemberOptions{
-		Queue: s.queue, Session: s.id, Info: s.clientInfo(opts.Info), Presence: option(opts.Presence, ns.Presence),
+	member := s.node.Hub.Join(ns, name, s.asListener(), hub.MemberOptions{
+		ChanInfo: opts.Info, Presence: option(opts.Presence, ns.Presence),
 		JoinLeave:  joinLeave && (req.JoinLeave || opts.JoinLeave != nil),
 		Numbered:   ns.Numbers && !byServer && req.Flag&flagCompactChannel != 0, // SDKs know no numbers of what they did not subscribe to.
-		Positioned: ns.HistorySize > 0 && option(opts.Recovery, ns.Recovery), Owner: s,
+		Positioned: ns.HistorySize > 0 && option(opts.Recovery, ns.Recovery),
 	})
 	result := &protocol.SubscribeResult{Data: opts.Data, Id: member.Number()}
 	result.Expires, result.Ttl = ttl(opts.ExpireAt, now)
@@ -155,11 +155,12 @@ func (s *Session) join(ns *channel.Namespace, name string, opts core.SubscribeOp
 		s.node.Hub.Leave(member)
 		return joined{}, nil, err
 	}
-	sub := &subscription{
-		ns: ns, member: member, announce: joinLeave, byServer: byServer, allow: opts.Allow, expireAt: opts.ExpireAt, info: opts.Info,
+	sub := &subscription{ns: ns, member: member, announce: joinLeave, byServer: byServer, allow: opts.Allow}
+	if opts.ExpireAt != 0 || opts.Info != nil {
+		sub.terms = &terms{expireAt: opts.ExpireAt, info: opts.Info}
 	}
 	s.mu.Lock()
-	s.subs[name] = sub
+	s.subs.add(sub)
 	s.mu.Unlock()
 	return joined{name: name, sub: sub, known: core.Position{Offset: result.Offset, Epoch: result.Epoch}, expires: opts.ExpireAt != 0}, result, nil
 }
@@ -215,7 +216,7 @@ func (s *Session) complete(j joined) {
 // Lost implements hub.Owner: the member misses publications. Nobody is called after a later subscription to the channel.
 func (s *Session) Lost(m *hub.Member) {
 	s.mu.Lock()
-	sub := s.subs[m.Channel()]
+	sub := s.subs.of(m.Channel())
 	s.mu.Unlock()
 	if sub != nil && sub.member == m {
 		s.insufficient(sub)
@@ -227,9 +228,9 @@ func (s *Session) Lost(m *hub.Member) {
 func (s *Session) insufficient(sub *subscription) {
 	name := sub.member.Channel()
 	s.mu.Lock()
-	mine := s.subs[name] == sub
+	mine := s.subs.of(name) == sub
 	if mine {
-		delete(s.subs, name)
+		s.subs.drop(name)
 	}
 	s.mu.Unlock()
 	if !mine {
@@ -301,8 +302,7 @@ func (s *Session) unsubscribe(cmd *protocol.Command) error {
 // drop ends one subscription. It reports false when there is none.
 func (s *Session) drop(name string) bool {
 	s.mu.Lock()
-	sub := s.subs[name]
-	delete(s.subs, name)
+	sub := s.subs.drop(name)
 	s.mu.Unlock()
 	if sub == nil {
 		return false
@@ -321,5 +321,5 @@ func (s *Session) leave(sub *subscription) {
 func (s *Session) subscription(name string) *subscription {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.subs[name]
+	return s.subs.of(name)
 }

@@ -78,14 +78,15 @@ func (s *Session) watchExpiry(now time.Time) time.Time {
 	s.mu.Lock()
 	earliest := s.expireAt
 	var expired []string
-	for name, sub := range s.subs {
-		if sub.expireAt == 0 {
+	for _, sub := range s.subs {
+		expireAt := sub.expireAt()
+		if expireAt == 0 {
 			continue
 		}
-		if !now.Before(expiryDeadline(sub.expireAt)) {
-			expired = append(expired, name)
-		} else if earliest == 0 || sub.expireAt < earliest {
-			earliest = sub.expireAt
+		if !now.Before(expiryDeadline(expireAt)) {
+			expired = append(expired, sub.member.Channel())
+		} else if earliest == 0 || expireAt < earliest {
+			earliest = expireAt
 		}
 	}
 	sessionExpired := s.expireAt != 0 && !now.Before(expiryDeadline(s.expireAt))
