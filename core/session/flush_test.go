@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -80,6 +81,10 @@ func open(t testing.TB, store histories.Store) func() (*session.Session, *counte
 		t.Fatal(err)
 	}
 	flushers := outbound.NewFlushers(1)
+	ctx, end := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { flushers.Run(ctx) })
+	t.Cleanup(func() { end(); running.Wait() })
 	members := hub.New(hub.Options{History: store, Flushers: flushers})
 	counters, log, chain := metrics.New(prometheus.NewRegistry()), slog.New(slog.DiscardHandler), hooks.NewChain(nil, nil)
 	node := &session.Node{

@@ -1,0 +1,4 @@
+package session
+
+// MaxUnderWay is for tests.
+const MaxUnderWay = maxUnderWay
