@@ -91,14 +91,23 @@ func (s *shelf) Recover(ctx context.Context, name string, since core.Position) (
 // tape is a connection that remembers what is written.
 type tape struct {
 	sink
-	mu   sync.Mutex
-	text strings.Builder
+	mu    sync.Mutex
+	text  strings.Builder
+	count int
 }
 
 func (t *tape) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.count++
 	return t.text.Write(p)
+}
+
+// writes returns how many there were.
+func (t *tape) writes() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.count
 }
 
 // numbers returns the n of the publications that were written.

@@ -25,7 +25,7 @@ type Options struct {
 	// Delivered is told of fan-outs that happen without a publisher on this node who is told of them, and of members that a publication
 	// could not be queued for, whoever published it; nil: nobody is. It must not wait for anything.
 	Delivered func(pub *core.Publication, deliveries, drops int)
-	Metrics   *metrics.Metrics // Needed with a Relay.
+	Metrics   *metrics.Metrics // Needed with a Relay, and for channels that batch.
 }
 
 // Hub knows the members of every channel on this node. All methods are safe for concurrent use.
@@ -38,16 +38,18 @@ type Hub struct {
 	shards    shards
 	lines     *shards      // Where the publications of a channel line up; with a relay, shards has no channels without members.
 	numbers   atomic.Int64 // The last that a channel was given.
+	batched   metrics.Batches
+	delays    delays
 }
 
 // New makes a hub.
 func New(o Options) *Hub {
 	h := &Hub{
 		history: o.History, flushers: o.Flushers, relay: o.Relay, delivered: o.Delivered,
-		shards: shards{seed: maphash.MakeSeed(), flows: o.Relay != nil},
+		shards: shards{seed: maphash.MakeSeed(), flows: o.Relay != nil}, delays: delays{wake: make(chan struct{}, 1)},
 	}
 	if o.Metrics != nil {
-		h.count = o.Metrics.Live
+		h.count, h.batched = o.Metrics.Live, o.Metrics.Batches
 	}
 	h.shards.make()
 	if h.lines = &h.shards; h.relay != nil {
@@ -67,7 +69,7 @@ func (h *Hub) Join(ns *channel.Namespace, name string, listener *Listener, opts 
 		m.rare = &rare{chanInfo: opts.ChanInfo}
 	}
 	m.held.Store(new(held))
-	t := h.shards.lock(name, policy(ns))
+	t := h.shards.lock(name, ns)
 	t.addLocked(m)
 	if opts.Numbered {
 		m.encoding |= protocol.Numbered
@@ -99,16 +101,21 @@ func policy(ns *channel.Namespace) outbound.Policy {
 	}
 }
 
-// Leave ends a membership. It reports false when it had ended before.
+// Leave ends a membership. What waits in the channel is queued for the member before. It reports false when it had ended before.
 func (h *Hub) Leave(m *Member) bool {
 	t := m.topic
-	t.mu.Lock()
-	was := t.removeLocked(m)
-	if !was {
-		t.mu.Unlock()
-		return false
+	if t.batch != nil {
+		if !h.leave(m) {
+			return false
+		}
+	} else {
+		t.mu.Lock()
+		if !t.removeLocked(m) {
+			t.mu.Unlock()
+			return false
+		}
+		h.shards.unlock(t)
 	}
-	h.shards.unlock(t)
 	if h.relay != nil {
 		h.relay.Unsubscribe(t.name)
 	}
@@ -196,8 +203,13 @@ func (t *topic) frame(frames *protocol.Frames, m *Member, pub *core.Publication)
 	})
 }
 
-// fanOut hands a publication to the members of a channel, and tells of those it could not be queued for.
+// fanOut hands a publication to the members of a channel, and tells of those it could not be queued for. In a channel that batches it
+// may wait for others before.
 func (h *Hub) fanOut(t *topic, pub placed, g *outbound.Gather) (deliveries int) {
+	if t.batch != nil {
+		h.await(t, pub, g)
+		return 0 // It is told of when it is delivered.
+	}
 	deliveries, drops := t.fanOut(pub, g)
 	if drops > 0 && h.delivered != nil {
 		h.delivered(pub.Publication, 0, drops)
@@ -224,6 +236,7 @@ func (h *Hub) Announced(name string, change Change, who core.ClientInfo) {
 	if t == nil {
 		return
 	}
+	h.hasten(t) // Who leaves has said before what waits.
 	push := &protocol.Push{Channel: name}
 	if info := protocol.FromClientInfo(&who); change == Joined {
 		push.Join = &protocol.Join{Info: info}

@@ -25,7 +25,7 @@ func (h *Hub) Start(deadline time.Time, ns *channel.Namespace, pub *core.Publica
 		then.Published(h.publishFleeting(pub), nil)
 		return
 	}
-	t := h.lines.lock(pub.Channel, policy(ns))
+	t := h.lines.lock(pub.Channel, ns)
 	t.holders++
 	if t.order == nil {
 		t.order = new(ordering)

@@ -5,14 +5,16 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/zenconn/server/core/channel"
 	"github.com/zenconn/server/core/outbound"
 )
 
 // topic is one channel with members, or with a publication under way.
 type topic struct {
 	// Fixed after construction.
-	name string
-	flow *flow // nil: the hub has no relay.
+	name  string
+	flow  *flow  // nil: the hub has no relay.
+	batch *batch // nil: publications do not wait for others.
 
 	order  *ordering    // nil until something is published into a history; set once, under mu.
 	number atomic.Int64 // Stands for the name in pushes to some of the members; 0: to none of them. It is given once, under mu.
@@ -69,20 +71,23 @@ func (sh *shard) list() []*topic {
 }
 
 // lock returns the topic of a channel with its mu held for writing, and makes it if there is none.
-func (s *shards) lock(channel string, policy outbound.Policy) *topic {
-	sh := s.of(channel)
+func (s *shards) lock(name string, ns *channel.Namespace) *topic {
+	sh := s.of(name)
 	for {
 		sh.mu.RLock()
-		t := sh.topics[channel]
+		t := sh.topics[name]
 		sh.mu.RUnlock()
 		if t == nil {
 			sh.mu.Lock()
-			if t = sh.topics[channel]; t == nil {
-				t = &topic{name: channel, lane: outbound.Lane{Policy: policy}}
+			if t = sh.topics[name]; t == nil {
+				t = &topic{name: name, lane: outbound.Lane{Policy: policy(ns)}}
+				if ns.Batch.Delay > 0 {
+					t.batch = &batch{options: ns.Batch}
+				}
 				if s.flows {
 					t.flow = new(flow)
 				}
-				sh.topics[channel] = t
+				sh.topics[name] = t
 			}
 			sh.mu.Unlock()
 		}

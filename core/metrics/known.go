@@ -50,3 +50,8 @@ func (m *Metrics) Published(namespace string, deliveries int) {
 	t.publications.Inc()
 	t.deliveries.Add(float64(deliveries))
 }
+
+// Delivered counts subscribers that a publication was queued for later.
+func (m *Metrics) Delivered(namespace string, deliveries int) {
+	m.traffic.get(namespace).deliveries.Add(float64(deliveries))
+}

@@ -33,10 +33,18 @@ type Metrics struct {
 	ClusterUnanswered *prometheus.CounterVec // By call.
 	ClusterGarbage    prometheus.Counter
 
-	Live Live
+	Live    Live
+	Batches Batches
 
 	commands *known[prometheus.Counter] // Of Commands.
 	traffic  *known[traffic]            // Of Publications and Deliveries.
+}
+
+// Batches are the counters of publications that wait for others.
+type Batches struct {
+	Flushed      *prometheus.CounterVec // By cause (delay, size, early).
+	Publications prometheus.Counter
+	Outdated     *prometheus.CounterVec // By namespace.
 }
 
 // New makes the counters and registers them.
@@ -76,6 +84,11 @@ func New(registry prometheus.Registerer) *Metrics {
 	registry.MustRegister(m.HookDuration, m.APIDuration, m.Breaker)
 	m.Compressed = counter("connections_compressed_total", "Connections that agreed on permessage-deflate.").WithLabelValues()
 	m.Live = newLive(registry, counter)
+	m.Batches = Batches{
+		Flushed:      counter("batches_total", "Times that publications of a channel which had waited were delivered, by what ended the wait.", "cause"),
+		Publications: counter("batched_publications_total", "Publications that were delivered then.").WithLabelValues(),
+		Outdated:     counter("batch_outdated_total", "Publications that were not delivered because a newer one came while they waited.", "namespace"),
+	}
 	m.ClusterGone = counter("cluster_gone_total", "Processes that left the cluster.", "cause")
 	m.ClusterUnanswered = counter("cluster_unanswered_total", "Processes that did not answer a call in time, or with a fault.", "call")
 	m.ClusterGarbage = counter("cluster_garbage_total", "Messages between processes that could not be read.").WithLabelValues()

@@ -46,7 +46,7 @@ func (q *Queue) drain() {
 		q.written += uint64(written)
 		q.taken = 0
 		if err != nil {
-			q.failLocked(len(batch) - n)
+			q.failLocked(messagesIn(batch[n:]))
 			q.mu.Unlock()
 			return
 		}
@@ -99,7 +99,7 @@ func (q *Queue) wait() {
 	q.bytes -= n
 	q.written += uint64(n)
 	if err != nil {
-		q.failLocked(1)
+		q.failLocked(int(first.messages))
 		q.mu.Unlock()
 		return
 	}
@@ -110,7 +110,7 @@ func (q *Queue) wait() {
 }
 
 // failLocked ends a queue whose socket cannot be written any more and wakes the reader, which destroys it. lost is how many
-// frames the failed write had taken and not delivered.
+// messages the failed write had taken and not delivered.
 func (q *Queue) failLocked(lost int) {
 	if lost > 0 {
 		q.drops.Dropped(DroppedClosed, lost)

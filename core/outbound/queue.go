@@ -63,9 +63,18 @@ func (r DropReason) String() string {
 }
 
 type item struct {
-	frame   []byte
-	lane    *Lane
-	started bool // Half of it has left already: the rest must follow, whatever the policy.
+	frame    []byte
+	lane     *Lane
+	messages int32 // How many it holds.
+	started  bool  // Half of it has left already: the rest must follow, whatever the policy.
+}
+
+// messagesIn returns how many messages frames hold.
+func messagesIn(items []item) (n int) {
+	for _, it := range items {
+		n += int(it.messages)
+	}
+	return n
 }
 
 // Queue is the way out of one connection. It is a net.Conn, so that a protocol library that writes by itself (control frames)
@@ -133,21 +142,24 @@ func (q *Queue) Raw() syscall.RawConn { return q.raw }
 
 // Enqueue adds one frame, which must not change afterwards. When the queue is full the lane's policy decides; a full queue
 // without a policy that makes room ends with 3008.
-func (q *Queue) Enqueue(frame []byte, lane *Lane) Result {
+func (q *Queue) Enqueue(frame []byte, lane *Lane) Result { return q.EnqueueMany(frame, lane, 1) }
+
+// EnqueueMany does the same with a frame that holds so many messages, which stay together whatever happens.
+func (q *Queue) EnqueueMany(frame []byte, lane *Lane, messages int) Result {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.ended {
 		return Refused
 	}
 	if !q.fitsLocked(len(frame)) && !q.makeRoomLocked(len(frame), lane) {
-		q.drops.Dropped(DroppedSlow, 1)
+		q.drops.Dropped(DroppedSlow, messages)
 		q.endLocked(core.DisconnectSlow)
 		q.listed = true
 		return Overrun
 	}
-	q.items = append(q.items, item{frame: frame, lane: lane})
+	q.items = append(q.items, item{frame: frame, lane: lane, messages: int32(messages)}) //nolint:gosec // At most some thousand.
 	q.bytes += len(frame)
-	q.messages++
+	q.messages += uint64(messages) //nolint:gosec // Never negative.
 	if q.listed {
 		return Waiting
 	}
@@ -218,8 +230,9 @@ func (q *Queue) discardLocked(why DropReason) {
 	if len(gone) == 0 {
 		return
 	}
-	q.drops.Dropped(why, len(gone))
-	q.messages -= uint64(len(gone))
+	lost := messagesIn(gone)
+	q.drops.Dropped(why, lost)
+	q.messages -= uint64(lost) //nolint:gosec // Never negative.
 	for _, it := range gone {
 		q.bytes -= len(it.frame)
 	}

@@ -33,7 +33,7 @@ func (q *Queue) dropLocked(why DropReason, size int, mayGo func(item) bool) {
 			kept = append(kept, it)
 			continue
 		}
-		dropped++
+		dropped += int(it.messages)
 		q.bytes -= len(it.frame)
 		waiting := len(kept) + len(q.items) - i - 1
 		if why == DroppedOldest && waiting+q.taken < q.limits.Messages && q.bytes+size <= q.limits.Bytes {

@@ -147,7 +147,7 @@ func (s *Server) Unsubscribe(ctx context.Context, t Target, name string) error {
 func (s *Server) Disconnect(_ context.Context, t Target, d core.Disconnect) error {
 	sessions, err := s.find(t)
 	for _, one := range sessions {
-		one.Disconnect(d)
+		one.Dismiss(d)
 	}
 	return err
 }

@@ -131,6 +131,21 @@ func (s *Session) Disconnect(d core.Disconnect) {
 	}
 }
 
+// Dismiss does the same to a session that nothing is wrong with: what waits in its channels for others is sent before. The caller holds no
+// lock.
+func (s *Session) Dismiss(d core.Disconnect) {
+	s.mu.Lock()
+	members := make([]*hub.Member, 0, len(s.subs))
+	for _, sub := range s.subs {
+		members = append(members, sub.member)
+	}
+	s.mu.Unlock()
+	for _, m := range members {
+		s.node.Hub.Hasten(m)
+	}
+	s.Disconnect(d)
+}
+
 // End finishes the session after its last frame: it leaves all channels and is written down. d says how the reading ended, and
 // byClient that the client closed with a code of its own; when the server ended the session before, its reason counts. The
 // transport then destroys the queue.

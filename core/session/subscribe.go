@@ -139,19 +139,20 @@ func (s *Session) join(ns *channel.Namespace, name string, opts core.SubscribeOp
 	}
 	now := time.Now()
 	joinLeave := option(opts.JoinLeave, ns.JoinLeave)
+	recovery := option(opts.Recovery, ns.Recovery) && !ns.Batch.Latest // Which leaves publications out.
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
 	member := s.node.Hub.Join(ns, name, s.asListener(), hub.MemberOptions{
 		ChanInfo: opts.Info, Presence: option(opts.Presence, ns.Presence),
 		JoinLeave:  joinLeave && (req.JoinLeave || opts.JoinLeave != nil),
 		Numbered:   ns.Numbers && !byServer && req.Flag&flagCompactChannel != 0, // SDKs know no numbers of what they did not subscribe to.
-		Positioned: ns.HistorySize > 0 && option(opts.Recovery, ns.Recovery),
+		Positioned: ns.HistorySize > 0 && recovery,
 	})
 	result := &protocol.SubscribeResult{Data: opts.Data, Id: member.Number()}
 	result.Expires, result.Ttl = ttl(opts.ExpireAt, now)
 	if ns.HistorySize <= 0 {
 		s.node.Hub.Await(ctx, member)
-	} else if err := s.position(ctx, member, option(opts.Recovery, ns.Recovery), req, result); err != nil {
+	} else if err := s.position(ctx, member, recovery, req, result); err != nil {
 		s.node.Hub.Leave(member)
 		return joined{}, nil, err
 	}

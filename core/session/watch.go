@@ -93,7 +93,7 @@ func (s *Session) watchExpiry(now time.Time) time.Time {
 	s.mu.Unlock()
 
 	if sessionExpired {
-		s.Disconnect(core.DisconnectExpired)
+		s.Dismiss(core.DisconnectExpired)
 		return time.Time{}
 	}
 	for _, name := range expired {

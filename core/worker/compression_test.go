@@ -285,7 +285,7 @@ func TestCompressionNegotiation(t *testing.T) {
 	for offer, want := range map[string]string{
 		"":                   "",
 		"permessage-deflate": yes,
-		"permessage-deflate; client_max_window_bits": yes, // Browsers, and the package ws.
+		"permessage-deflate; client_max_window_bits":                                 yes,          // Browsers, and the package ws.
 		"permessage-deflate; server_no_context_takeover; client_no_context_takeover": yes,          // gorilla/websocket.
 		"permessage-deflate; server_max_window_bits=12; client_max_window_bits=12":   yes + narrow, // Python's websockets.
 		"permessage-deflate; server_max_window_bits=\"13\"":                          yes + narrow,

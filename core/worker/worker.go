@@ -99,7 +99,7 @@ func New(o Options) (*Worker, error) {
 			return memory
 		})
 	}
-	about := hub.Options{History: store, Flushers: flushers, Delivered: o.Delivered, Metrics: o.Metrics}
+	about := hub.Options{History: store, Flushers: flushers, Metrics: o.Metrics, Delivered: delivered(o)}
 	if o.Relay != nil {
 		about.Relay = o.Relay
 	}
@@ -134,6 +134,18 @@ func New(o Options) (*Worker, error) {
 		MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
 	}
 	return w, nil
+}
+
+// delivered counts what publishers are not told of, as what they are told of is counted, and passes it on.
+func delivered(o Options) func(pub *core.Publication, deliveries, drops int) {
+	return func(pub *core.Publication, deliveries, drops int) {
+		if deliveries > 0 {
+			o.Metrics.Delivered(channel.NamespaceOf(pub.Channel), deliveries)
+		}
+		if o.Delivered != nil {
+			o.Delivered(pub, deliveries, drops)
+		}
+	}
 }
 
 // drops counts dropped frames.
@@ -186,6 +198,7 @@ func (w *Worker) Run(ctx context.Context, listener net.Listener) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { w.flushers.Run(background) })
 	wg.Go(func() { w.node.Wheel.Run(background) })
+	wg.Go(func() { w.node.Hub.Run(background) })
 	wg.Go(func() { w.node.Notices.Run(background) })
 	wg.Go(func() { w.history.Run(background) })
 	if w.relay != nil {
@@ -255,7 +268,7 @@ func (w *Worker) disconnectAll(deadline context.Context) {
 	}
 	n := 0
 	for s := range w.node.Registry.All() {
-		s.Disconnect(core.DisconnectShutdown)
+		s.Dismiss(core.DisconnectShutdown)
 		if n++; n%batch != 0 {
 			continue
 		}
