@@ -8,12 +8,9 @@ import (
 // deleteStep is how many rows are removed in one transaction: batches that are to be written wait for one of them at most.
 const deleteStep = 1000
 
-// Delete removes the rows of a table for which where, in SQL, is true, and overwrites them in the file. It takes turns with Write, and
-// leaves it at least half of the time. When it fails, some rows may be gone.
+// Delete removes the rows of a table for which where, in SQL, is true, and overwrites them in the file (secure_delete). It takes turns with
+// Write, and leaves it at least half of the time. When it fails, some rows may be gone.
 func (s *Store) Delete(ctx context.Context, table, where string) error {
-	if _, err := s.db.ExecContext(ctx, "PRAGMA secure_delete = on"); err != nil { // Of the one connection, from now on.
-		return err
-	}
 	statement := "DELETE FROM " + table + " WHERE rowid IN (SELECT rowid FROM " + table + " WHERE " + where + " LIMIT ?)" //nolint:gosec // Who calls it has written the clause.
 	for {
 		began := time.Now()

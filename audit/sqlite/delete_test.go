@@ -12,7 +12,7 @@ import (
 
 func TestDeleteTakesTurnsWithWrite(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "audit.db"))
-	write(t, s, &audit.Batch{Messages: audittest.Messages(0, 20_000)})
+	write(t, s, &audit.Batch{Messages: audittest.Messages(0, 6000)})
 	done := make(chan error, 1)
 	go func() { done <- s.Delete(t.Context(), "audit_messages", "channel = 'chat:room-1' OR user < 'user-5'") }()
 	for n, deleted := 0, false; !deleted; n++ {

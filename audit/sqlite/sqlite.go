@@ -27,7 +27,11 @@ import (
 type Store struct {
 	*Reader
 	db         *sql.DB // One connection: SQLite has one writer.
+	bulk       *bulk
 	statements statements
+
+	// Owned by Write.
+	messageBlocks, decisionBlocks blocks
 }
 
 // Open opens the database file at path, which it makes, with its directory, when it is missing.
@@ -35,13 +39,14 @@ func Open(path string) (*Store, error) {
 	if err := touch(path); err != nil {
 		return nil, fmt.Errorf("audit database: %w", err)
 	}
-	db, err := sql.Open("sqlite", dsn(path, "_txlock=immediate&_pragma=busy_timeout(5000)&_pragma=synchronous(normal)"+
-		"&_pragma=journal_size_limit(67108864)&_pragma=cache_size(-16384)"))
+	b := new(bulk)
+	db, err := openBulk(dsn(path, "_txlock=immediate&_pragma=busy_timeout(5000)&_pragma=page_size(8192)&_pragma=synchronous(normal)"+
+		"&_pragma=secure_delete(on)&_pragma=journal_size_limit(67108864)&_pragma=cache_size(-16384)"), b)
 	if err != nil {
 		return nil, err
 	}
 	db.SetMaxOpenConns(1)
-	s := &Store{db: db}
+	s := &Store{db: db, bulk: b}
 	if err := s.prepare(path); err != nil {
 		return nil, errors.Join(explain(path, err), db.Close())
 	}
@@ -74,6 +79,12 @@ func (s *Store) prepare(path string) (err error) {
 	if s.statements, err = prepareStatements(s.db); err != nil {
 		return err
 	}
+	const last = "SELECT (SELECT max(block) FROM audit_messages), (SELECT max(block) FROM audit_decisions)"
+	var messages, decisions sql.NullInt64
+	if err := s.db.QueryRowContext(ctx, last).Scan(&messages, &decisions); err != nil {
+		return err
+	}
+	s.messageBlocks.current, s.decisionBlocks.current = messages.Int64, decisions.Int64
 	s.Reader, err = OpenReader(path)
 	return err
 }
