@@ -19,8 +19,8 @@ import (
 	"github.com/zenconn/server/test/server"
 )
 
-// config is that of all servers here. Histories hold what is published while a client is away, so that clients miss nothing.
-const config = `
+// settings are those of all servers here. Histories hold what is published while a client is away, so that clients miss nothing.
+const settings = `
 api: {insecure: true}
 client: {max_connections: 0, limits: {commands_per_second: 0}, ping: {interval: 5s, timeout: 3s}}
 auth: {type: none, user: claimed}
@@ -150,7 +150,7 @@ var faults = []fault{
 		}
 		release := w.engine.fill()
 		w.complains()
-		w.grow(float64(times(1, 20)))
+		w.grow(float64(times(1, 10)))
 		release()
 	}},
 	{"workers killed", func(w *world) {
@@ -177,7 +177,7 @@ func TestFaults(t *testing.T) {
 	w := &world{t: t}
 	w.engine, w.network = newEngineBehind(t)
 	w.servers = []*server.Server{server.Start(t, server.Options{
-		Args: []string{"--agent.workers", "3"}, Config: config + durable(w.network, w.engine),
+		Args: []string{"--agent.workers", "3"}, Config: settings + durable(w.network, w.engine),
 	})}
 	w.board()
 	for _, f := range faults {
@@ -206,7 +206,7 @@ func TestSinkLeaderKilled(t *testing.T) {
 	nats.AwaitReady()
 	for i := range 3 {
 		w.servers = append(w.servers, server.Launch(t, server.Options{
-			Config: config + durable(w.network, w.engine) + fmt.Sprintf("bus: {url: %q}\n", nats.URL), Args: []string{"--agent.name", fmt.Sprintf("agent%d", i)},
+			Config: settings + durable(w.network, w.engine) + fmt.Sprintf("bus: {url: %q}\n", nats.URL), Args: []string{"--agent.name", fmt.Sprintf("agent%d", i)},
 		}))
 	}
 	for _, s := range w.servers {
