@@ -119,7 +119,7 @@ func (n *Node) open(ctx context.Context) error {
 	w := worker.Options{
 		Config: c, Node: o.Name, Number: uint16(o.Index), UID: o.UID.String(), Version: o.Version, Started: n.started, Hooks: n.chain, //nolint:gosec // At most 256.
 		Delivered: n.delivered,
-		History:   durable, Recorder: n.recorder, Drops: n.recorder,
+		History:   durable, Recorder: n.recorder, Unrecorded: o.Sink == nil, Drops: n.recorder,
 		Metrics: n.metrics, Registry: n.registry, Pages: pages, Wrap: wrap, Log: n.log,
 	}
 	if c.Audit.Mode == "durable" || c.Audit.OnFull == "block" {

@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/zenconn/server/core"
 )
@@ -51,12 +52,14 @@ func (e Encoding) AppendFrame(dst, payload []byte) []byte {
 }
 
 // AppendPublicationFrame appends one frame, not compressed, that holds nothing but the push of p in the channel, which has the number if
-// the encoding is Numbered. It allocates nothing when dst has room for the frame and 8 bytes more.
+// the encoding is Numbered. It allocates once at most, and not at all when dst has room for the frame and 200 bytes more, unless
+// something in it has to be escaped.
 func (e Encoding) AppendPublicationFrame(dst []byte, channel string, number int64, p *core.Publication) []byte {
 	// The length in the header is known only after the payload was written: reserve the header most publications need, and
 	// move the payload when it is a tiny or a huge one.
 	const reserved = 4
 	start := len(dst)
+	dst = slices.Grow(dst, reserved+publicationSize(channel, p))
 	dst = append(dst, make([]byte, reserved)...)
 	dst = e.appendPublication(dst, channel, number, p)
 	size := len(dst) - start - reserved
@@ -71,6 +74,19 @@ func (e Encoding) AppendPublicationFrame(dst []byte, channel string, number int6
 	}
 	copy(dst[start:], header[:needed])
 	return dst[:start+needed+size]
+}
+
+// publicationSize returns what the push of a publication is not longer than in either format, while nothing has to be escaped.
+func publicationSize(channel string, p *core.Publication) int {
+	const names, tag = 180, 16 // What stands around the values; the longest are the JSON names and two numbers.
+	size := names + len(channel) + len(p.Data)
+	if p.Info != nil {
+		size += len(p.Info.User) + len(p.Info.Client) + len(p.Info.ConnInfo) + len(p.Info.ChanInfo)
+	}
+	for key, value := range p.Tags {
+		size += tag + len(key) + len(value)
+	}
+	return size
 }
 
 // AppendPublication appends the push of p in the channel, which has the number if the encoding is Numbered, to dst in the way of

@@ -20,7 +20,7 @@ func next(d *protocol.Decoder, cmd *protocol.Command) (done bool, err error) {
 
 // handleCommand carries out one command. It reports false when the rest of the frame is not to be heard.
 func (s *Session) handleCommand(cmd *protocol.Command, now time.Time) bool {
-	name, handle := s.route(cmd)
+	name, handle := route(cmd)
 	if _, ended := s.queue.Ended(); ended {
 		return false
 	}
@@ -51,7 +51,7 @@ func (s *Session) handleCommand(cmd *protocol.Command, now time.Time) bool {
 	if cmd.Publish == nil && cmd.Ping == nil {
 		s.Flush() // It may have to wait for something. A publication knows by itself.
 	}
-	if err := handle(cmd); err != nil {
+	if err := handle(s, cmd); err != nil {
 		return s.refuse(cmd.Id, name, err)
 	}
 	s.strikes = 0
@@ -76,32 +76,32 @@ func (s *Session) inOrder(cmd *protocol.Command) bool {
 }
 
 // route finds what carries a command out, by the one request that is set.
-func (s *Session) route(cmd *protocol.Command) (name string, handle func(*protocol.Command) error) {
+func route(cmd *protocol.Command) (name string, handle func(*Session, *protocol.Command) error) {
 	switch {
 	case cmd.Connect != nil:
-		return "connect", s.connect
+		return "connect", (*Session).connect
 	case cmd.Subscribe != nil:
-		return "subscribe", s.subscribe
+		return "subscribe", (*Session).subscribe
 	case cmd.Unsubscribe != nil:
-		return "unsubscribe", s.unsubscribe
+		return "unsubscribe", (*Session).unsubscribe
 	case cmd.Publish != nil:
-		return "publish", s.publish
+		return "publish", (*Session).publish
 	case cmd.Presence != nil:
-		return "presence", s.presence
+		return "presence", (*Session).presence
 	case cmd.PresenceStats != nil:
-		return "presence_stats", s.presenceStats
+		return "presence_stats", (*Session).presenceStats
 	case cmd.History != nil:
-		return "history", s.history
+		return "history", (*Session).history
 	case cmd.Ping != nil:
-		return "ping", s.ping
+		return "ping", (*Session).ping
 	case cmd.Send != nil:
-		return "send", s.send
+		return "send", (*Session).send
 	case cmd.Rpc != nil:
-		return "rpc", s.rpc
+		return "rpc", (*Session).rpc
 	case cmd.Refresh != nil:
-		return "refresh", s.refresh
+		return "refresh", (*Session).refresh
 	case cmd.SubRefresh != nil:
-		return "sub_refresh", s.subRefresh
+		return "sub_refresh", (*Session).subRefresh
 	}
 	return "", nil
 }

@@ -53,6 +53,7 @@ type Node struct {
 	Hooks      *hooks.Chain
 	Notices    *Notices
 	Recorder   Recorder
+	Unrecorded bool       // The Recorder forgets everything: what is made for it with each message need not be.
 	Durability Durability // nil: publications do not wait for their record.
 	Drops      Drops      // nil: nobody wants to know.
 	Announcer  Announcer  // nil: nobody wants to know.

@@ -27,8 +27,8 @@ func (s *Session) publish(cmd *protocol.Command) error {
 		return core.ErrBadRequest.Saying("data is not JSON")
 	}
 	out := &outgoing{
-		session: s, command: cmd.Id, pub: &core.Publication{ID: core.NewID(), Channel: req.Channel, Data: req.Data}, ns: ns,
-		excludeSender: ns.ExcludeSender,
+		session: s, command: cmd.Id, ns: ns, excludeSender: ns.ExcludeSender,
+		pub: newPublication(core.Publication{ID: core.NewID(), Channel: req.Channel, Data: req.Data}),
 	}
 	if s.mayWait(ns) {
 		s.Flush()
@@ -67,6 +67,16 @@ type outgoing struct {
 	skipHistory   bool
 	excludeSender bool
 	fate
+}
+
+// newPublication returns a publication with room for its publisher's info, both in one piece of memory: they live as long as each other.
+func newPublication(pub core.Publication) *core.Publication {
+	whole := &struct {
+		core.Publication
+		info core.ClientInfo
+	}{Publication: pub}
+	whole.Info = &whole.info
+	return &whole.Publication
 }
 
 // Faults of the owner's plugin; the client only learns that something went wrong.
@@ -137,9 +147,9 @@ func (s *Session) modify(out *outgoing, event *hooks.Publish) error {
 func (s *Session) hand(out *outgoing) error {
 	ns, pub := out.ns, out.pub
 	chanInfo, listens := s.infoIn(pub.Channel)
-	info := s.clientInfo(chanInfo)
+	*pub.Info = s.clientInfo(chanInfo)
 	now := time.Now()
-	pub.Info, pub.Time = &info, now.UnixMilli()
+	pub.Time = now.UnixMilli()
 	except := core.ID{}
 	if out.excludeSender {
 		except = s.id
@@ -186,6 +196,9 @@ func fleeting(ns *channel.Namespace) *channel.Namespace {
 }
 
 func (s *Session) recordMessage(out *outgoing) error {
+	if s.node.Unrecorded {
+		return nil
+	}
 	m := s.node.message(out.ns, out.pub, out.verdict, out.out.Deliveries)
 	m.Decisions = out.decisions
 	m.User, m.Session, m.ClientID = s.client.User, s.id, s.client.Name

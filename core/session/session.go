@@ -82,30 +82,38 @@ func (s *Session) Handle(frame []byte) {
 	defer s.handling.Store(false)
 	s.lastSeen.Store(now.UnixNano())
 	s.bytesIn.Add(uint64(len(frame)))
-	buffer := replyBuffers.Get().(*[]byte)
-	s.replies = (*buffer)[:0]
+	w := works.Get().(*work)
+	s.replies = w.replies[:0]
 
-	commands := s.format.Commands(frame)
+	w.commands = s.format.Commands(frame)
 	for n := 0; ; n++ {
-		var cmd protocol.Command
-		done, err := next(&commands, &cmd)
+		done, err := next(&w.commands, &w.command)
 		if err != nil || done && n == 0 {
 			s.Disconnect(core.DisconnectBadRequest.Saying("the frame is not of the protocol"))
 			break
 		}
-		if done || !s.handleCommand(&cmd, now) {
+		if done || !s.handleCommand(&w.command, now) {
 			break
 		}
 	}
 	s.sendReplies()
 	if cap(s.replies) <= 64<<10 { // A rare giant reply must not stay for ever.
-		*buffer = s.replies
+		w.replies = s.replies
 	}
 	s.replies = nil
-	replyBuffers.Put(buffer)
+	w.command.Reset()
+	w.commands = protocol.Decoder{}
+	works.Put(w)
 }
 
-var replyBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 1024); return &b }}
+// work is what a session needs while it handles a frame, and not while it waits for one.
+type work struct {
+	commands protocol.Decoder
+	command  protocol.Command
+	replies  []byte
+}
+
+var works = sync.Pool{New: func() any { return &work{replies: make([]byte, 0, 1024)} }}
 
 // sendReplies queues the replies gathered so far as one frame.
 func (s *Session) sendReplies() {

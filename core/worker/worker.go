@@ -44,6 +44,7 @@ type Options struct {
 	Delivered  func(pub *core.Publication, deliveries, drops int) // See hub.Options.
 	Drain      time.Duration                                      // Over which clients are told to reconnect, at the end; 0: a third of the time for the shutdown.
 	Recorder   session.Recorder
+	Unrecorded bool               // See session.Node.
 	Durability session.Durability // nil: publications do not wait for their record.
 	Drops      session.Drops      // Hears what sessions did not get; nil: nobody wants to know.
 	Metrics    *metrics.Metrics
@@ -109,7 +110,7 @@ func New(o Options) (*Worker, error) {
 		Name: o.Node, Epoch: uint64(o.Started.Unix()), Worker: o.Number,
 		Client: c.Client, Auth: c.Auth, Tokens: tokens, Namespaces: session.NewChannels(namespaces, o.Hooks), Notices: session.NewNotices(o.Hooks, o.Metrics, o.Log),
 		Hub: members, History: store, Presence: presence.New(members), Hooks: o.Hooks,
-		Recorder: o.Recorder, Durability: o.Durability, Drops: o.Drops, Metrics: o.Metrics, Log: o.Log,
+		Recorder: o.Recorder, Unrecorded: o.Unrecorded, Durability: o.Durability, Drops: o.Drops, Metrics: o.Metrics, Log: o.Log,
 		Registry: session.NewRegistry(c.Client.Limits.SessionsPerUser), Wheel: session.NewWheel(),
 	}
 	w.sender = registry.NewSender(registry.SenderOptions{Node: w.node, UID: o.UID, Bus: o.Bus, Log: o.Log})
