@@ -70,6 +70,7 @@ type errand struct {
 	limits   history.Limits
 	deadline time.Time
 	then     Then
+	next     *errand // In the line, which guards it.
 
 	mu       sync.Mutex // Guards all below, until it is known who goes on.
 	starting bool       // The call of the history has not returned; whoever made it goes on.
@@ -87,28 +88,32 @@ type ordering struct {
 // line is the publications of a channel that are on their way into its history: the first is being appended or fanned out, the others
 // wait for that. So members see offsets in order. It is bounded by what the publishers may have under way.
 type line struct {
-	mu  sync.Mutex
-	all []*errand
+	mu          sync.Mutex
+	first, last *errand
 }
 
 // join adds an errand and says whether it is the first.
 func (l *line) join(e *errand) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.all = append(l.all, e)
-	return len(l.all) == 1
+	if l.first == nil {
+		l.first, l.last = e, e
+		return true
+	}
+	l.last.next, l.last = e, e
+	return false
 }
 
 // leave removes the first errand and returns the next; nil: there is none.
 func (l *line) leave() *errand {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.all[0] = nil
-	if l.all = l.all[1:]; len(l.all) == 0 {
-		l.all = nil
-		return nil
+	next := l.first.next
+	l.first = next
+	if next == nil {
+		l.last = nil
 	}
-	return l.all[0]
+	return next
 }
 
 // served is how many errands of others somebody carries out who came to carry out his own.

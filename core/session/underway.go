@@ -17,9 +17,10 @@ const maxUnderWay = 64
 // publishes next meanwhile, so that several are stored together; everything else it does waits for their end. They are answered in the
 // order in which they came.
 type underway struct {
-	mu   sync.Mutex // Guards all below.
-	all  []*outgoing
-	less sync.Cond // One was answered.
+	mu          sync.Mutex // Guards all below.
+	first, last *outgoing  // The oldest, and by next the others.
+	count       int
+	less        sync.Cond // One was answered.
 }
 
 // The stages of a publication that was handed over.
@@ -36,6 +37,7 @@ type fate struct {
 	err     error
 	ended   bool        // All that is left is to answer.
 	refusal *core.Error // The answer; nil: it succeeded.
+	next    *outgoing
 }
 
 // Published implements hub.Then.
@@ -59,7 +61,13 @@ func (s *Session) list(o *outgoing) {
 	}
 	u := s.underway
 	u.mu.Lock()
-	u.all = append(u.all, o)
+	if u.first == nil {
+		u.first = o
+	} else {
+		u.last.next = o
+	}
+	u.last = o
+	u.count++
 	u.mu.Unlock()
 	if !o.stage.CompareAndSwap(handing, away) {
 		s.conclude(o)
@@ -75,7 +83,7 @@ func (s *Session) await(most int) {
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	for len(u.all) > most {
+	for u.count > most {
 		if s.pending {
 			u.mu.Unlock()
 			s.Flush()
@@ -93,7 +101,7 @@ func (s *Session) idle() bool {
 	}
 	s.underway.mu.Lock()
 	defer s.underway.mu.Unlock()
-	return len(s.underway.all) == 0
+	return s.underway.count == 0
 }
 
 // conclude records a publication that is listed and answers it, unless one before it is still under way; then that one's end does it.
@@ -108,18 +116,16 @@ func (s *Session) conclude(o *outgoing) {
 	u := s.underway
 	u.mu.Lock()
 	o.ended, o.refusal = true, coded
-	n := 0
 	var buffer [256]byte
 	replies := buffer[:0]
-	for n < len(u.all) && u.all[n].ended {
-		replies = u.all[n].appendReply(replies)
-		u.all[n] = nil
-		n++
+	for u.first != nil && u.first.ended {
+		replies = u.first.appendReply(replies)
+		u.first = u.first.next
+		u.count--
 	}
-	u.all = u.all[n:]
-	left := len(u.all)
+	left := u.count
 	if left == 0 {
-		u.all = u.all[:0:0]
+		u.last = nil
 	}
 	result := outbound.Waiting
 	if len(replies) > 0 { // With the lock held, so that nobody who ends others overtakes.

@@ -19,7 +19,7 @@ const (
 // used only if nobody else writes to the stream. JetStream numbers what it stores, so the number of the last message of a group
 // tells whether all before it were stored: most of the work for an acknowledgement is saved.
 //
-// Its goroutine lives as long as something is to be stored. The writers are told by others, so that the next group is stored meanwhile.
+// Its goroutine lives as long as something is to be stored.
 type group struct {
 	calls *calls
 
@@ -141,15 +141,19 @@ func (g *group) commit(all []*write) {
 	g.sendTogether(ctx, together)
 }
 
-// tell tells writers what became of their messages.
+// tell tells writers what became of their messages. A part of it, or all, is done before it returns: what comes in that time makes the next
+// group larger.
 func tell(all []*write, end func(i int) (uint64, error)) {
-	for first := 0; first < len(all); first += tellSize {
-		go func() {
-			for i, w := range all[first:min(first+tellSize, len(all))] {
-				w.writer.written(end(first + i))
-			}
-		}()
+	some := func(first, to int) {
+		for i := first; i < to; i++ {
+			all[i].writer.written(end(i))
+		}
 	}
+	first := 0
+	for ; len(all)-first > tellSize; first += tellSize {
+		go some(first, first+tellSize)
+	}
+	some(first, len(all))
 }
 
 // sendSingles publishes messages and waits for an acknowledgement of each.

@@ -37,8 +37,8 @@ func (sp *space) append(ctx context.Context, h *head, pub *core.Publication, uns
 	}
 	next := core.Position{Offset: s.at.Offset + 1, Epoch: s.at.Epoch}
 	pub.Offset = next.Offset
-	m, err := sp.publication(h.token, next, pub)
-	if err != nil {
+	m := &nats.Msg{}
+	if err := sp.publication(m, h.token, next, pub); err != nil {
 		return core.Position{}, err
 	}
 	seq, err := sp.store(ctx, m, sp.slots(h.token), s)
@@ -53,14 +53,14 @@ func (sp *space) append(ctx context.Context, h *head, pub *core.Publication, uns
 	return next, nil
 }
 
-// publication makes the message of a publication.
-func (sp *space) publication(token string, at core.Position, pub *core.Publication) (*nats.Msg, error) {
-	slot := sp.slot(token, at.Offset, uint64(sp.limits.Size))
-	if !sp.bus.Alone() {
-		return publicationMessage(slot, at, pub)
+// publication fills in the message of a publication.
+func (sp *space) publication(m *nats.Msg, token string, at core.Position, pub *core.Publication) (err error) {
+	m.Subject = sp.slot(token, at.Offset, uint64(sp.limits.Size))
+	if sp.bus.Alone() {
+		m.Data, err = sealed(at, pub)
+		return err
 	}
-	body, err := sealed(at, pub)
-	return &nats.Msg{Subject: slot, Data: body}, err
+	return describe(m, at, pub)
 }
 
 // store adds a message to the ring, if the last one on the subjects that match guard is the one that s knows.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/zenconn/server/core"
 	"github.com/zenconn/server/core/history"
 )
@@ -55,6 +57,7 @@ type appending struct {
 	pub   *core.Publication
 	then  history.Then
 	write write
+	m     nats.Msg
 }
 
 // start stores a publication together with others, if that is easy.
@@ -74,13 +77,12 @@ func (sp *space) start(deadline time.Time, token string, pub *core.Publication, 
 		return false
 	}
 	a := &appending{space: sp, head: h, from: s, next: core.Position{Offset: s.at.Offset + 1, Epoch: s.at.Epoch}, pub: pub, then: then}
-	m, err := sp.publication(token, a.next, pub)
-	if err != nil {
+	if sp.publication(&a.m, token, a.next, pub) != nil {
 		<-h.turn
 		return false // Append meets the same error.
 	}
 	pub.Offset = a.next.Offset
-	a.write = write{m: m, deadline: deadline, writer: a}
+	a.write = write{m: &a.m, deadline: deadline, writer: a}
 	sp.group.add(&a.write)
 	return true
 }

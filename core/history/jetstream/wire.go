@@ -50,9 +50,9 @@ func message(subject string, at core.Position) *nats.Msg {
 	}}
 }
 
-// publicationMessage makes a message with headers, which every version of us reads.
-func publicationMessage(subject string, at core.Position, pub *core.Publication) (*nats.Msg, error) {
-	m := message(subject, at)
+// describe fills in a publication's message with headers, which every version of us reads.
+func describe(m *nats.Msg, at core.Position, pub *core.Publication) (err error) {
+	m.Header = message("", at).Header
 	m.Header[headerID] = []string{pub.ID.String()}
 	if pub.ExpireAt != 0 {
 		m.Header[headerExpires] = []string{strconv.FormatInt(pub.ExpireAt, 10)}
@@ -60,11 +60,10 @@ func publicationMessage(subject string, at core.Position, pub *core.Publication)
 	if !pub.Except.IsZero() {
 		m.Header[headerExcept] = []string{pub.Except.String()}
 	}
-	var err error
 	if m.Data, err = protocol.FromPublication(pub).MarshalVT(); err != nil {
-		return nil, fmt.Errorf("encode a publication: %w", err)
+		return fmt.Errorf("encode a publication: %w", err)
 	}
-	return m, nil
+	return nil
 }
 
 // publication returns what a record of a publication holds.
