@@ -6,10 +6,12 @@ import (
 	"errors"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/klauspost/compress/s2"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/zenconn/server/audit"
 	"github.com/zenconn/server/audit/audittest"
@@ -124,4 +126,45 @@ func push(t *testing.T, b *bus.Bus, data []byte) {
 	if err != nil || strings.Contains(string(answer.Data), "error") {
 		t.Fatal(errors.New(string(answer.Data)), err)
 	}
+}
+
+// The bus forgets a consumer that nobody asks while the store is away for long. When the store is back, so is the drain.
+func TestConsumerGoneWhileTheStoreWasAway(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	b := alone(t, dir)
+	away, back := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	store := &faults{Writer: openSQLite(t, filepath.Join(dir, "audit.db"))}
+	ask := store.Writer.(asker)
+	store.set(func(*audit.Batch) error {
+		once.Do(func() { close(away); <-back })
+		return nil
+	}, nil)
+	runDrain(t, spool.Options{Bus: b, Sink: store})
+	w, l := openWriter(t, b), &life{name: "node"}
+	l.write(t, w, 10)
+	<-away
+	js, err := jetstream.New(b.Conn())
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.Stream(t.Context(), b.Prefix()+"_audit")
+	if err != nil {
+		t.Fatal(err)
+	}
+	within(t, "the bus has forgotten the drain's consumer", func() bool {
+		gone := true
+		for c := range stream.ListConsumers(t.Context()).Info() {
+			if gone = c.NumWaiting == 0; gone { // The drain waits for no answer of it any more, and gets none.
+				if err := stream.DeleteConsumer(t.Context(), c.Name); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		return gone
+	})
+	close(back)
+	l.write(t, w, 10)
+	arrive(t, ask, 20)
 }

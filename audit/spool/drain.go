@@ -50,7 +50,6 @@ const (
 	maxPause      = 5 * time.Second
 	ensureTimeout = 5 * time.Second
 	lastLinger    = 50 * time.Millisecond // For more messages, when the end was asked for.
-	idleWait      = time.Second           // How long the leader waits for a message before it looks at the world again.
 )
 
 // Drain writes what is in the spool to the store, if it is the leader among all that share the bus. Otherwise it waits to become it.

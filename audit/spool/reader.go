@@ -15,6 +15,15 @@ const fetchBytes = 16 << 20
 // idleTime bounds how long a consumer is kept by the bus when nobody asks it.
 const idleTime = 30 * time.Second
 
+// pullTime is how long the bus may take to answer a request, and beatTime how often it shows meanwhile that it has not forgotten it. After twice
+// the beat time nobody waits for it any more: the request went to a consumer that is gone, as after a long outage of the store, and no other
+// answer comes. The library counts that time anew for every reading, so idleWait must be longer.
+const (
+	pullTime = 4 * time.Second
+	beatTime = 2 * time.Second
+	idleWait = 6 * time.Second // How long a message is waited for before somebody looks at the world again.
+)
+
 // message is one of the stream.
 type message struct {
 	seq     uint64
@@ -55,7 +64,7 @@ func (r *reader) open(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading the audit spool: %w", err)
 	}
-	iterator, err := consumer.Messages(natsjs.PullMaxBytes(fetchBytes), natsjs.PullExpiry(10*time.Second), natsjs.PullHeartbeat(time.Second))
+	iterator, err := consumer.Messages(natsjs.PullMaxBytes(fetchBytes), natsjs.PullExpiry(pullTime), natsjs.PullHeartbeat(beatTime))
 	if err != nil {
 		return fmt.Errorf("reading the audit spool: %w", err)
 	}

@@ -132,10 +132,13 @@ func (w *watch) fill() (now sample, capacity int64, aside uint64, fullIn time.Du
 	return last, w.max, w.aside, max(fullIn, 0)
 }
 
+// stuckTime is how long nothing may be stored of what waits before somebody should know, whatever the reason.
+const stuckTime = time.Minute
+
 // Problem says in a sentence what is wrong with the drain, or "".
 func (d *Drain) Problem() string {
 	d.stats.mu.Lock()
-	failure := d.stats.failure
+	failure, leading, stored := d.stats.failure, d.stats.leading, d.stats.success
 	d.stats.mu.Unlock()
 	now, capacity, aside, fullIn := d.watch.fill()
 	full := 0.0
@@ -153,6 +156,8 @@ func (d *Drain) Problem() string {
 			why = obstacle.Error()
 		}
 		return fmt.Sprintf("audit events wait in the spool, since %s; %s", why, level)
+	case leading && now.messages > 0 && time.Since(now.oldest) > stuckTime && time.Since(stored) > stuckTime:
+		return fmt.Sprintf("audit events wait in the spool, and none has been stored for more than %v; %s", stuckTime, level)
 	case full > 80:
 		return "audit events come faster than they can be stored: " + level
 	case aside > 0:
