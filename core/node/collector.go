@@ -18,19 +18,19 @@ import (
 const (
 	// collectorSeconds weighs work against memory: with 10 MiB alive and 200 MiB made per second, 64 MiB of garbage may gather.
 	collectorSeconds = 2
-	garbageLeast     = 8 << 20  // At least half of what is alive, or this.
+	garbageLeast     = 8 << 20  // At least a quarter of what is alive, or this.
 	garbageMost      = 64 << 20 // At most as much as is alive, or this.
 
 	// What gathered in busier times is given back when little happens any more.
-	quietAfter   = 2                // Looks without much new garbage.
+	quietAfter   = 8                // Looks without much new garbage.
 	quietFor     = 20 * time.Second // In which, as it goes, less would be made than may gather at least.
 	worthwhile   = 4 << 20          // Bytes that are worth the work; an eighth of what is alive if that is more.
 	releaseLimit = 256 << 20        // At a time: giving back holds up whoever wants to stop the world. The runtime does more, slowly.
 )
 
 const (
-	collectorLag = time.Second      // How often the use of memory is looked at.
-	containerLag = 10 * time.Second // How often that of the container is.
+	collectorLag = 250 * time.Millisecond // How often the use of memory is looked at: so long a process that gets busy has to do with little.
+	containerLag = 10 * time.Second       // How often that of the container is.
 )
 
 // collector decides when garbage is collected.
@@ -108,7 +108,7 @@ func (c *collector) read() usage {
 func (c *collector) tune(u usage) {
 	now := float64(u.made-c.made) / collectorLag.Seconds()
 	c.made = u.made
-	c.rate = max(now, 0.75*c.rate)
+	c.rate = max(now, 0.93*c.rate)
 	if next := percentFor(u.alive, c.rate); next != c.percent {
 		debug.SetGCPercent(next)
 		c.percent = next
@@ -127,7 +127,7 @@ func (c *collector) tune(u usage) {
 }
 
 // least is how much garbage may gather at least.
-func least(alive uint64) float64 { return max(garbageLeast, float64(alive)/2) }
+func least(alive uint64) float64 { return max(garbageLeast, float64(alive)/4) }
 
 // percentFor returns what GOGC is to be with so many bytes alive and so many made per second. It is rounded, because each change makes
 // the runtime stop for a moment.

@@ -21,9 +21,9 @@ func TestPercent(t *testing.T) {
 		{"small, some work", 10 * mib, 30, 225},
 		{"small, busy", 10 * mib, 1000, 625},
 		{"tiny, busy", 2 * mib, 1000, 1000},
-		{"middling, idle", 60 * mib, 1, 50},
+		{"middling, idle", 60 * mib, 1, 25},
 		{"middling, busy", 64 * mib, 1000, 100},
-		{"large, idle", 1000 * mib, 1, 50},
+		{"large, idle", 1000 * mib, 1, 25},
 		{"large, some work", 200 * mib, 50, 50},
 		{"large, much work", 200 * mib, 60, 75},
 		{"large, busy", 1000 * mib, 2000, 100},
@@ -101,9 +101,9 @@ func TestQuietProcessIsCollected(t *testing.T) {
 	const mib = 1 << 20
 	c := newCollector(slog.New(slog.DiscardHandler))
 	for i, test := range []struct {
-		made  uint64 // In the last second.
+		made  uint64 // Since the last look.
 		quiet int
-	}{{50 * mib, 0}, {2 * mib, 0}, {mib, 1}, {0, 2}, {mib, 3}, {9 * mib, 0}, {0, 1}} {
+	}{{50 * mib, 0}, {mib / 2, 0}, {mib / 8, 1}, {0, 2}, {mib / 8, 3}, {9 * mib, 0}, {0, 1}} {
 		c.tune(usage{alive: 50 * mib, heap: 50 * mib, made: c.made + test.made})
 		if c.quiet != test.quiet {
 			t.Errorf("look %d: quiet for %d, want %d", i, c.quiet, test.quiet)

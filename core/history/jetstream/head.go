@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
@@ -217,7 +218,7 @@ func (sp *space) load(ctx context.Context, h *head) (s headState, err error) {
 		}
 		return s, nil
 	}
-	s.at = core.Position{Epoch: rand.Text()[:8]}
+	s.at = core.Position{Epoch: strings.Clone(rand.Text()[:8])} // Not with the rest of the text behind it, for so many channels.
 	return s, sp.writeMeta(ctx, h, &s, stateClosed)
 }
 
