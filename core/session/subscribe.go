@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/zenconn/server/core"
@@ -145,7 +146,7 @@ func (s *Session) join(ns *channel.Namespace, name string, opts core.SubscribeOp
 	member := s.node.Hub.Join(ns, name, s.asListener(), hub.MemberOptions{
 		ChanInfo: opts.Info, Presence: option(opts.Presence, ns.Presence),
 		JoinLeave:  joinLeave && (req.JoinLeave || opts.JoinLeave != nil),
-		Numbered:   ns.Numbers && !byServer && req.Flag&flagCompactChannel != 0, // SDKs know no numbers of what they did not subscribe to.
+		Numbered:   ns.Numbers && !byServer && req.Flag&flagCompactChannel != 0 && s.knowsNumbers(),
 		Positioned: ns.HistorySize > 0 && recovery,
 	})
 	result := &protocol.SubscribeResult{Data: opts.Data, Id: member.Number()}
@@ -164,6 +165,13 @@ func (s *Session) join(ns *channel.Namespace, name string, opts core.SubscribeOp
 	s.subs.add(sub)
 	s.mu.Unlock()
 	return joined{name: name, sub: sub, known: core.Position{Offset: result.Offset, Epoch: result.Epoch}, expires: opts.ExpireAt != 0}, result, nil
+}
+
+// knowsNumbers says whether the client finds a subscription by the number of its channel. (No SDK finds one that the server has made.) The
+// JavaScript SDK 5.8.0 asks for numbers, and in Protobuf it takes two that are equal for different ones: it would get nothing. It is told
+// by the name it gives itself unless it is given another, and by the browser it runs in.
+func (s *Session) knowsNumbers() bool {
+	return s.format == protocol.JSON || s.client.Name != "js" && !strings.HasPrefix(s.peer.UserAgent, "Mozilla/")
 }
 
 func option(override *bool, namespace bool) bool {

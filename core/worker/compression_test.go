@@ -223,7 +223,7 @@ func TestCompressedReplies(t *testing.T) {
 func TestCompressionWithoutLeave(t *testing.T) {
 	t.Parallel()
 	r := start(t, open())
-	conn, answer := r.handshake("permessage-deflate")
+	conn, answer := r.handshake(deflate)
 	if got := answer.Header.Get("Sec-WebSocket-Extensions"); got != "" {
 		t.Errorf("the server answers %q", got)
 	}
@@ -257,7 +257,7 @@ func TestCompressionBombs(t *testing.T) {
 		"garbage in fragments": {fragments(garbage, 3), 1007, "invalid compressed data"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			conn, _ := r.handshake("permessage-deflate")
+			conn, _ := r.handshake(deflate)
 			for _, frame := range test.frames {
 				conn.write(frame)
 			}
@@ -267,7 +267,7 @@ func TestCompressionBombs(t *testing.T) {
 		})
 	}
 	for name, frames := range map[string][][]byte{"as long as may be": {deflatedFrame(fits)}, "in fragments": fragments(deflatedFrame(text), 4)} {
-		conn, _ := r.handshake("permessage-deflate")
+		conn, _ := r.handshake(deflate)
 		for _, frame := range frames {
 			conn.write(frame)
 		}
@@ -304,13 +304,19 @@ func TestCompressionNegotiation(t *testing.T) {
 		"permessage-deflate-ish":                                                     "",
 	} {
 		t.Run(offer, func(t *testing.T) {
-			_, answer := r.handshake(strings.Split(offer, " | ")...)
+			var headers []string
+			for _, value := range strings.Split(offer, " | ") {
+				headers = append(headers, "Sec-WebSocket-Extensions: "+value)
+			}
+			_, answer := r.handshake(headers...)
 			if got := answer.Header.Get("Sec-WebSocket-Extensions"); got != want {
 				t.Errorf("the server answers %q, want %q", got, want)
 			}
 		})
 	}
 }
+
+const deflate = "Sec-WebSocket-Extensions: permessage-deflate"
 
 // raw is a WebSocket without a library.
 type raw struct {
@@ -319,8 +325,8 @@ type raw struct {
 	in   *bufio.Reader
 }
 
-// handshake opens a WebSocket that offers extensions.
-func (r *running) handshake(extensions ...string) (*raw, *http.Response) {
+// handshake opens a WebSocket with more headers.
+func (r *running) handshake(headers ...string) (*raw, *http.Response) {
 	r.t.Helper()
 	conn, err := net.Dial("tcp", r.addr)
 	if err != nil {
@@ -330,8 +336,8 @@ func (r *running) handshake(extensions ...string) (*raw, *http.Response) {
 	_ = conn.SetDeadline(time.Now().Add(patience))
 	fmt.Fprintf(conn, "GET /connection/websocket HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n", r.addr)
-	for _, e := range extensions {
-		fmt.Fprintf(conn, "Sec-WebSocket-Extensions: %s\r\n", e)
+	for _, h := range headers {
+		fmt.Fprintf(conn, "%s\r\n", h)
 	}
 	fmt.Fprint(conn, "\r\n")
 	in := bufio.NewReader(conn)
