@@ -7,7 +7,13 @@ BUILD    = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
 
 # Arguments of go test for `make test` and `make race`, such as TESTFLAGS='-run Recovery' PACKAGES=./core/...
 TESTFLAGS ?=
-PACKAGES  ?= ./...
+# Those that take longest come first, so that the others are tested beside them.
+PACKAGES  ?= ./test/... ./plugins/... ./hooks/... ./...
+# A package that takes longer than that hangs: it is ended with the stacks of all its goroutines. Tests that run in parallel mostly wait.
+LIMITS    := -timeout 8m -parallel 8
+# The race detector watches all but the compiler of plugins and the SQL engine: they are not ours, share nothing, and take ten times
+# as long with it.
+RACE      := -race '-gcflags=github.com/tetratelabs/wazero/...=-race=false' '-gcflags=modernc.org/...=-race=false'
 # How long `make fuzz` spends on each target.
 FUZZTIME  ?= 10s
 
@@ -24,10 +30,15 @@ build: ## Build the program: ./zenconn
 	$(BUILD) -o zenconn$(shell $(GO) env GOEXE) .
 
 test: node-modules ## Run every test this machine can run and list what it cannot (ZENCONN_TEST_REQUIRE=all: that is a failure)
-	@$(GO) run ./internal/testreport $(TESTFLAGS) $(PACKAGES)
+	@$(GO) run ./internal/testreport $(LIMITS) $(TESTFLAGS) $(PACKAGES)
 
-race: ## The same with the race detector (needs a C compiler)
-	@$(MAKE) --no-print-directory test TESTFLAGS='-race $(TESTFLAGS)'
+race: node-modules ## The same with the race detector (needs a C compiler)
+	@$(GO) run ./internal/testreport $(LIMITS) $(RACE) $(TESTFLAGS) $(PACKAGES)
+
+# The server that the tests run, with the race detector: built once, its path goes into ZENCONN_TEST_BINARY.
+.PHONY: race-binary
+race-binary:
+	$(GO) build $(RACE) -o $(BINARY) .
 
 # The Node packages of the end-to-end tests, when there is Node. Without them those tests skip and say so.
 .PHONY: node-modules
@@ -52,12 +63,17 @@ lint: ## Run golangci-lint, installed by go install when this version is missing
 fmt: ## Format the code
 	gofmt -w $$(git ls-files -co --exclude-standard '*.go')
 
+# One program for all targets of a package: building it takes longer than a short run.
 fuzz: ## Run each fuzz target for FUZZTIME (10s)
-	@targets=$$(grep -rHoE --include='*_test.go' --exclude-dir=node_modules '^func Fuzz[A-Za-z0-9_]+' . | sed -E 's#/[^/]*:func # #'); \
+	@targets=$$(grep -rHoE --include='*_test.go' --exclude-dir=node_modules '^func Fuzz[A-Za-z0-9_]+' . | sed -E 's#/[^/]*:func # #' | sort); \
 	[ -n "$$targets" ] || { echo 'no fuzz target found'; exit 1; }; \
+	dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; built=; \
 	echo "$$targets" | while read -r package target; do \
 		echo "$$package $$target"; \
-		$(GO) test -C "$$package" -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) . </dev/null || exit 1; \
+		[ "$$built" = "$$package" ] || $(GO) test -C "$$package" -c -o "$$dir/fuzz" -fuzz "^$$target\$$" . || exit 1; \
+		built=$$package; \
+		(cd "$$package" && "$$dir/fuzz" -test.run '^$$' -test.fuzz "^$$target\$$" -test.fuzztime $(FUZZTIME) \
+			-test.fuzzcachedir "$$($(GO) env GOCACHE)/fuzz/$$package" </dev/null) || exit 1; \
 	done
 
 cross: ## Build for every supported platform: dist/

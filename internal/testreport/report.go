@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -32,12 +33,25 @@ type report struct {
 	failures       []string            // Tests, packages and builds, in the order they failed.
 	output         map[testKey][]byte  // What running tests have printed.
 	failedIn       map[string]struct{} // Packages with a failed test: the package's own failure says nothing more.
+	took           []took              // Packages and top-level tests that took long enough to be of interest.
 }
 
 // testKey names a test, or with an empty test a package, or a build by its import path.
 type testKey struct{ pkg, test string }
 
 type skip struct{ name, reason string }
+
+// took is the time of a package, or of a test in it.
+type took struct {
+	testKey
+	seconds float64
+}
+
+// What is said about the slowest.
+const (
+	slowSeconds = 5.0 // Less is not worth a line,
+	slowMost    = 10  // nor are more packages, and tests, than that.
+)
 
 func newReport(out io.Writer, verbose bool) *report {
 	return &report{out: out, verbose: verbose, output: map[testKey][]byte{}, failedIn: map[string]struct{}{}}
@@ -78,6 +92,9 @@ func (r *report) add(e event) {
 	case "pass", "fail", "skip":
 		output := r.output[key]
 		delete(r.output, key)
+		if e.Elapsed >= slowSeconds && !strings.Contains(e.Test, "/") {
+			r.took = append(r.took, took{key, e.Elapsed})
+		}
 		if e.Test == "" {
 			r.endPackage(e, output)
 		} else {
@@ -156,8 +173,29 @@ func reason(output []byte) string {
 	return said
 }
 
-// summarize prints what was skipped and why, what failed, and the counts. It reports whether all is well.
+// showSlowest prints the packages and the tests that took longest, for whoever wants to wait less.
+func (r *report) showSlowest() {
+	slices.SortStableFunc(r.took, func(a, b took) int { return cmp.Compare(b.seconds, a.seconds) })
+	for _, kind := range []struct {
+		title string
+		tests bool
+	}{{"packages", false}, {"tests", true}} {
+		shown := 0
+		for _, t := range r.took {
+			if (t.test != "") != kind.tests || shown == slowMost {
+				continue
+			}
+			if shown++; shown == 1 {
+				fmt.Fprintf(r.out, "\nThe slowest %s:\n", kind.title)
+			}
+			fmt.Fprintf(r.out, "%7.1f s  %s\n", t.seconds, strings.TrimSpace(t.pkg+" "+t.test))
+		}
+	}
+}
+
+// summarize prints what was slow, what was skipped and why, what failed, and the counts. It reports whether all is well.
 func (r *report) summarize(requireAll bool) bool {
+	r.showSlowest()
 	byReason := map[string][]string{}
 	for _, s := range r.skipped {
 		byReason[s.reason] = append(byReason[s.reason], s.name)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -151,5 +152,33 @@ func TestRunRefusedByGo(t *testing.T) {
 	ok, err := run(t.Context(), []string{"-mod=nonsense"}, false, &out)
 	if ok || err != nil || !strings.Contains(out.String(), "No test was run.") {
 		t.Errorf("run = %v, %v; want a failure that says that nothing ran:\n%s", ok, err, out.String())
+	}
+}
+
+func TestSlowest(t *testing.T) {
+	var out strings.Builder
+	r := newReport(&out, false)
+	var stream strings.Builder
+	for i := range 12 {
+		fmt.Fprintf(&stream, `{"Action":"pass","Package":"p%d","Test":"TestSlow","Elapsed":%d}
+{"Action":"pass","Package":"p%d","Test":"TestSlow/part","Elapsed":%d}
+{"Action":"pass","Package":"p%d","Elapsed":%d}
+`, i, 10+i, i, 9+i, i, 20+i)
+	}
+	stream.WriteString(`{"Action":"pass","Package":"quick","Test":"TestQuick","Elapsed":0.5}`)
+	if err := r.read(strings.NewReader(stream.String())); err != nil {
+		t.Fatal(err)
+	}
+	r.summarize(false)
+	got := out.String()
+	for _, want := range []string{"The slowest packages:\n   31.0 s  p11\n   30.0 s  p10\n", "   22.0 s  p2\n\nThe slowest tests:\n   21.0 s  p11 TestSlow\n", "   12.0 s  p2 TestSlow\n"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in:\n%s", want, got)
+		}
+	}
+	for _, not := range []string{"p1\n", "p0 ", "part", "quick"} {
+		if strings.Contains(got, not) {
+			t.Errorf("%q in:\n%s", not, got)
+		}
 	}
 }
