@@ -17,7 +17,7 @@ import (
 )
 
 // initDeadline is the time an instance has to initialize itself, and a call has whose context has no deadline.
-const initDeadline = 2 * time.Second
+const initDeadline = 5 * time.Second
 
 // hostUnits is the work of host functions between two looks at the clock, in units of about a hundred nanoseconds.
 const hostUnits = 1000
