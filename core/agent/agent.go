@@ -197,6 +197,10 @@ func (a *Agent) open(ctx context.Context, p *parts) error {
 		return err
 	}
 	p.onClose(unlock)
+	if c, err = withTicketSecret(c); err != nil {
+		return err
+	}
+	a.config = c
 	if p.bundles, err = plugins.Resolve(c.Plugins, plugins.Bundled()); err != nil {
 		return err
 	}

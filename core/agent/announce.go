@@ -13,6 +13,9 @@ import (
 func (a *Agent) announce(p *parts) {
 	c := a.config
 	base := clientURL(p.clients.Addr())
+	if c.Client.TLS.Cert != "" {
+		base = "https" + base[len("http"):]
+	}
 	if c.Demo {
 		a.log.Warn("demo mode: everybody on this machine may connect under any name; nobody else can")
 	}

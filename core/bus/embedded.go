@@ -2,7 +2,6 @@ package bus
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -17,6 +16,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/zenconn/server/core/keyfile"
 )
 
 const (
@@ -34,10 +35,10 @@ type embedded struct {
 	options     Options
 	log         *seldom
 	dir         string
-	token       string         // What connections must show; "" without a listener.
-	budget      int64          // Bytes the streams may take together.
-	cert        *certificate   // nil: no TLS.
-	authorities *x509.CertPool // Whose certificates other agents may have.
+	token       string               // What connections must show; "" without a listener.
+	budget      int64                // Bytes the streams may take together.
+	cert        *keyfile.Certificate // nil: no TLS.
+	authorities *x509.CertPool       // Whose certificates other agents may have.
 
 	twin atomic.Pointer[time.Time] // When another agent with our name was last there.
 
@@ -81,12 +82,12 @@ func (e *embedded) credentials() (err error) {
 		return nil
 	}
 	if e.token = c.Token; e.token == "" {
-		if e.token, err = credential(filepath.Join(e.options.Data, tokenFile)); err != nil {
+		if e.token, err = keyfile.Secret(filepath.Join(e.options.Data, tokenFile)); err != nil {
 			return err
 		}
 	}
 	if c.TLS.Cert != "" {
-		if e.cert, err = loadCertificate(c.TLS.Cert, c.TLS.Key); err != nil {
+		if e.cert, err = keyfile.LoadCertificate("bus.tls.cert", c.TLS.Cert, c.TLS.Key); err != nil {
 			return err
 		}
 	}
@@ -288,25 +289,4 @@ func budget(dir string) (int64, error) {
 		return nil
 	})
 	return (free + used) / 2, err
-}
-
-// credential reads the installation's secret, or makes it. Only the owner of the file can read it.
-func credential(path string) (string, error) {
-	b, err := os.ReadFile(path)
-	if err == nil {
-		if token := strings.TrimSpace(string(b)); len(token) >= 16 {
-			return token, nil
-		}
-		return "", fmt.Errorf("%s holds no token: delete it to get a new one", path)
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return "", err
-	}
-	token := rand.Text()
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return "", err
-	}
-	_, err = f.WriteString(token + "\n")
-	return token, errors.Join(err, f.Sync(), f.Close())
 }

@@ -10,7 +10,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -46,7 +45,7 @@ func (e *embedded) serve(o *server.Options) (err error) {
 		return err
 	}
 	if e.cert != nil {
-		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: e.cert.forClients}
+		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: e.cert.ForClients}
 	}
 	return nil
 }
@@ -76,7 +75,7 @@ func (e *embedded) cluster(o *server.Options) (err error) {
 	}
 	if e.cert != nil {
 		o.Cluster.TLSConfig = &tls.Config{
-			MinVersion: tls.VersionTLS12, GetCertificate: e.cert.forClients, GetClientCertificate: e.cert.forServers,
+			MinVersion: tls.VersionTLS12, GetCertificate: e.cert.ForClients, GetClientCertificate: e.cert.ForServers,
 			ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: e.authorities, RootCAs: e.authorities,
 		}
 	}
@@ -129,76 +128,9 @@ func (e *embedded) join() config.Bus {
 	}
 	if e.cert != nil {
 		// Our own certificate is trusted as it is: it may be for a name that is not this machine's loopback address.
-		j.URL, j.TLS.CA, j.TLS.ServerName = "tls://"+addr, c.TLS.Cert, e.cert.name()
+		j.URL, j.TLS.CA, j.TLS.ServerName = "tls://"+addr, c.TLS.Cert, e.cert.Name()
 	}
 	return j
-}
-
-// certificate is a pair of files that are read again when they have changed.
-type certificate struct {
-	certFile, keyFile string
-
-	mu   sync.Mutex // Guards all below.
-	pair *tls.Certificate
-	read [2]time.Time // When the files were changed that pair was made of.
-}
-
-func loadCertificate(certFile, keyFile string) (*certificate, error) {
-	c := &certificate{certFile: certFile, keyFile: keyFile}
-	_, err := c.current()
-	return c, err
-}
-
-// current returns the pair; while new files cannot be read, that of the old ones.
-func (c *certificate) current() (*tls.Certificate, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	changed, err := c.changed()
-	if err == nil && (c.pair == nil || changed != c.read) {
-		var pair tls.Certificate
-		if pair, err = tls.LoadX509KeyPair(c.certFile, c.keyFile); err == nil {
-			c.pair, c.read = &pair, changed
-		}
-	}
-	if c.pair == nil {
-		return nil, fmt.Errorf("bus.tls.cert: %w", err)
-	}
-	return c.pair, nil
-}
-
-func (c *certificate) changed() (at [2]time.Time, err error) {
-	for i, file := range []string{c.certFile, c.keyFile} {
-		info, err := os.Stat(file)
-		if err != nil {
-			return at, err
-		}
-		at[i] = info.ModTime()
-	}
-	return at, nil
-}
-
-func (c *certificate) forClients(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.current() }
-
-func (c *certificate) forServers(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-	return c.current()
-}
-
-// name returns one that the certificate is for.
-func (c *certificate) name() string {
-	pair, err := c.current()
-	if err != nil {
-		return ""
-	}
-	leaf, err := x509.ParseCertificate(pair.Certificate[0])
-	switch {
-	case err != nil:
-		return ""
-	case len(leaf.DNSNames) > 0:
-		return leaf.DNSNames[0]
-	case len(leaf.IPAddresses) > 0:
-		return leaf.IPAddresses[0].String()
-	}
-	return ""
 }
 
 // loadAuthorities reads certificates of authorities from files with commas between them.

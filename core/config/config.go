@@ -30,7 +30,11 @@ type Config struct {
 type Client struct {
 	Addr             string        `koanf:"addr" doc:"Address of the listener for clients and the public pages."`
 	AllowedOrigins   []string      `koanf:"allowed_origins" doc:"Origins that may connect from a browser besides the server's own, such as https://example.com or https://*.example.com; * allows all."`
+	TLS              ClientTLS     `koanf:"tls"`
 	MaxConnections   int           `koanf:"max_connections" doc:"Most connections at a time; 0: no limit."`
+	AcceptRate       float64       `koanf:"accept_rate" doc:"New connections per second that each process takes; 0: no limit. Those beyond it are told at once to come back later (503), or closed before a TLS handshake."`
+	AcceptBurst      int           `koanf:"accept_burst" doc:"New connections that a process takes at once before the rate counts; 0: those of a second."`
+	AddressRate      float64       `koanf:"accept_rate_per_address" doc:"The same for each IPv4 address and IPv6 /64 network, with twice as many at once; 0: no limit. Not for servers behind a proxy, where all clients have its address."`
 	HandshakeTimeout time.Duration `koanf:"handshake_timeout" doc:"Time a client has for its HTTP request."`
 	ConnectTimeout   time.Duration `koanf:"connect_timeout" doc:"Time a client has for its connect command before it is closed with 3502."`
 	WriteTimeout     time.Duration `koanf:"write_timeout" doc:"Time a full socket may take nothing before the connection is closed."`
@@ -39,6 +43,13 @@ type Client struct {
 	WebSocket        WebSocket     `koanf:"websocket"`
 	Ping             Ping          `koanf:"ping"`
 	Limits           Limits        `koanf:"limits"`
+}
+
+// ClientTLS is the encryption of the clients' listener.
+type ClientTLS struct {
+	Cert         string `koanf:"cert" doc:"PEM file with the certificate for the clients' listener, and those between it and the authority; then clients come by wss:// and https:// only. It is read again when it changes."`
+	Key          string `koanf:"key" doc:"PEM file with its key."`
+	TicketSecret string `koanf:"ticket_secret" secret:"true" doc:"Secret that the keys of session tickets are made from, another one every 12 hours, so that a client resumes its TLS session on any process; at least 16 bytes, and the same on all agents with that address. Empty: the one in the file tls.secret in the data directory, made at the first start."`
 }
 
 // WebSocket is the WebSocket transport.

@@ -52,7 +52,7 @@ func TestExportLeavesTheAgentsSecretsOut(t *testing.T) {
 
 // A secret is the agent's own unless somebody decided that workers need it.
 func TestSecretsThatTravel(t *testing.T) {
-	travel := []string{"auth.jwt.hmac_secret"}
+	travel := []string{"auth.jwt.hmac_secret", "client.tls.ticket_secret"}
 	var walk func(section reflect.Type, path string, only bool)
 	walk = func(section reflect.Type, path string, only bool) {
 		for f := range section.Fields() {

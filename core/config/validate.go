@@ -69,6 +69,8 @@ func (v *validator) listeners(c *Config) {
 	v.require(c.Data != "", "want a directory", "data")
 	v.require(validAddr(c.Client.Addr), fmt.Sprintf("want host:port or :port, not %q", c.Client.Addr), "client.addr")
 	v.require(c.API.Addr == "" || validAddr(c.API.Addr), fmt.Sprintf("want host:port, :port or nothing, not %q", c.API.Addr), "api.addr")
+	v.require(c.Client.TLS.Cert == "" || c.API.Addr != c.Client.Addr, "with client.tls.cert the API needs a listener of its own, which is not encrypted: want another address than client.addr, or none",
+		"api.addr", "client.addr", "client.tls.cert")
 	if c.Demo {
 		const only = "the demo mode lets everybody in, so it listens on this machine only: want a loopback address such as 127.0.0.1:8000, not "
 		v.require(loopback(c.Client.Addr), only+c.Client.Addr, "client.addr", "demo")
@@ -106,6 +108,12 @@ func (v *validator) client(c *Client) {
 		v.require(validOrigin(origin), fmt.Sprintf("want *, or scheme://host such as https://example.com or https://*.example.com, not %q", origin),
 			"client.allowed_origins")
 	}
+	v.require((c.TLS.Cert == "") == (c.TLS.Key == ""), "a certificate needs its key, and a key its certificate", "client.tls.cert", "client.tls.key")
+	v.require(c.TLS.TicketSecret == "" || len(c.TLS.TicketSecret) >= 16, fmt.Sprintf("want at least 16 bytes, not %d: a short secret can be guessed",
+		len(c.TLS.TicketSecret)), "client.tls.ticket_secret")
+	v.require(c.AcceptRate >= 0, "want 0 or more", "client.accept_rate")
+	v.require(c.AddressRate >= 0, "want 0 or more", "client.accept_rate_per_address")
+	v.atLeast("client.accept_burst", c.AcceptBurst, 0)
 	v.atLeast("client.max_connections", c.MaxConnections, 0)
 	v.atLeast("client.flushers", c.Flushers, 0)
 	v.positive("client.handshake_timeout", c.HandshakeTimeout)

@@ -25,6 +25,8 @@ type Metrics struct {
 	Untold         *prometheus.CounterVec // By hook, reason.
 	Redactions     *prometheus.CounterVec // By kind, result.
 	Handshakes     *prometheus.CounterVec // By result.
+	TLSHandshakes  *prometheus.CounterVec // By result.
+	Turned         *prometheus.CounterVec // By reason.
 	Compressed     prometheus.Counter
 	APIRequests    *prometheus.CounterVec // By method, code.
 	APIDuration    *prometheus.HistogramVec
@@ -67,6 +69,8 @@ func New(registry prometheus.Registerer) *Metrics {
 		Untold:         counter("hook_untold_total", "Ends of sessions and subscriptions that plugins were not told of.", "hook", "reason"),
 		Redactions:     counter("audit_redactions_total", "Audit events that plugins changed, withheld or dropped.", "kind", "result"),
 		Handshakes:     counter("handshakes_total", "WebSocket handshakes, by result.", "result"),
+		TLSHandshakes:  counter("tls_handshakes_total", "TLS handshakes with clients, by result: full, or resumed.", "result"),
+		Turned:         counter("connections_refused_total", "Connections that were refused before anything was read from them, by reason.", "reason"),
 		APIRequests:    counter("api_requests_total", "Requests to the server API, by error code; 0: success.", "method", "code"),
 		APIDuration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: "zenconn", Name: "api_request_duration_seconds", Help: "Time the server API took for one request.",

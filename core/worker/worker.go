@@ -16,6 +16,7 @@ import (
 	"github.com/zenconn/server/core/auth"
 	"github.com/zenconn/server/core/channel"
 	"github.com/zenconn/server/core/config"
+	"github.com/zenconn/server/core/door"
 	"github.com/zenconn/server/core/history"
 	"github.com/zenconn/server/core/hub"
 	"github.com/zenconn/server/core/metrics"
@@ -73,6 +74,7 @@ type Worker struct {
 	flushers *outbound.Flushers
 	deflate  *protocol.Deflate // nil: nothing is compressed.
 	sockets  *websocket.Handler
+	door     door.Options
 	server   *http.Server
 }
 
@@ -134,7 +136,8 @@ func New(o Options) (*Worker, error) {
 		Handler: o.Wrap(mux), ReadHeaderTimeout: c.Client.HandshakeTimeout, ReadTimeout: 30 * time.Second, IdleTimeout: time.Minute,
 		MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
 	}
-	return w, nil
+	w.door, err = w.entrance(o.Metrics)
+	return w, err
 }
 
 // delivered counts what publishers are not told of, as what they are told of is counted, and passes it on.
@@ -218,7 +221,8 @@ func (w *Worker) Run(ctx context.Context, listener net.Listener) error {
 		return nil
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- w.server.Serve(listener) }()
+	entrance := door.New(listener, w.door)
+	go func() { failed <- w.server.Serve(entrance) }()
 	select {
 	case err := <-failed:
 		return errors.Join(fmt.Errorf("client listener: %w", err), w.drain())

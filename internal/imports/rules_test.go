@@ -8,8 +8,8 @@ package imports
 var layers = [][]string{
 	{"core", "public", "configs"},
 	{"core/protocol", "core/config", "core/metrics", "hooks", "audit"},
-	{"core/channel", "core/auth", "core/outbound", "core/profile", "core/supervise", "hooks/...", "audit/sqlite", "audit/clickhouse", "audit/stored", "audit/audittest", "audit/ask"},
-	{"core/history", "core/presence", "core/bus", "plugins", "plugins/...", "audit/store", "audit/chain"},
+	{"core/channel", "core/auth", "core/outbound", "core/keyfile", "core/profile", "core/supervise", "hooks/...", "audit/sqlite", "audit/clickhouse", "audit/stored", "audit/audittest", "audit/ask"},
+	{"core/history", "core/presence", "core/bus", "core/door", "plugins", "plugins/...", "audit/store", "audit/chain"},
 	{"core/history/...", "core/join", "core/kv", "audit/spool", "audit/erase"},
 	{"core/hub"},
 	{"core/relay"},

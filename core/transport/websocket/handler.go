@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/zenconn/server/core/config"
+	"github.com/zenconn/server/core/door"
 	"github.com/zenconn/server/core/outbound"
 	"github.com/zenconn/server/core/protocol"
 	"github.com/zenconn/server/core/session"
@@ -69,7 +70,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !h.enter() {
-		w.Header().Set("Retry-After", "5")
+		w.Header().Set("Retry-After", door.RetryAfter())
 		(&refusal{http.StatusServiceUnavailable, "the server takes no more connections at the moment"}).write(w)
 		h.count("full")
 		return
@@ -107,6 +108,11 @@ func (h *Handler) enter() bool {
 func (h *Handler) leave() {
 	h.open.Add(-1)
 	h.readers.Done()
+}
+
+// Full reports whether there are as many connections as may be.
+func (h *Handler) Full() bool {
+	return h.client.MaxConnections > 0 && h.Open() >= h.client.MaxConnections
 }
 
 // Open returns how many connections there are.
