@@ -13,6 +13,9 @@ import (
 // maxUnderWay is how many publications of a session may wait for a history at a time; before another one its reader waits.
 const maxUnderWay = 64
 
+// keptReplies is how many bytes of scratch a session keeps for the replies to its publications.
+const keptReplies = 256
+
 // underway is the publications of a session that were handed to a history and are not answered. The session goes on with what its client
 // publishes next meanwhile, so that several are stored together; everything else it does waits for their end. They are answered in the
 // order in which they came.
@@ -21,6 +24,7 @@ type underway struct {
 	first, last *outgoing  // The oldest, and by next the others.
 	count       int
 	less        sync.Cond // One was answered.
+	replies     []byte    // Scratch.
 }
 
 // The stages of a publication that was handed over.
@@ -116,8 +120,7 @@ func (s *Session) conclude(o *outgoing) {
 	u := s.underway
 	u.mu.Lock()
 	o.ended, o.refusal = true, coded
-	var buffer [256]byte
-	replies := buffer[:0]
+	replies := u.replies[:0]
 	for u.first != nil && u.first.ended {
 		replies = u.first.appendReply(replies)
 		u.first = u.first.next
@@ -126,6 +129,9 @@ func (s *Session) conclude(o *outgoing) {
 	left := u.count
 	if left == 0 {
 		u.last = nil
+	}
+	if u.replies = replies; cap(replies) > keptReplies {
+		u.replies = nil
 	}
 	result := outbound.Waiting
 	if len(replies) > 0 { // With the lock held, so that nobody who ends others overtakes.
