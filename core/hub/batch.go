@@ -227,7 +227,7 @@ func (h *Hub) leave(m *Member) (was bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	t.mu.Lock()
-	if was = t.removeLocked(m); !was {
+	if was = h.shards.removeLocked(t, m); !was {
 		t.mu.Unlock()
 		return false
 	}

@@ -70,7 +70,7 @@ func (h *Hub) Join(ns *channel.Namespace, name string, listener *Listener, opts 
 	}
 	m.held.Store(new(held))
 	t := h.shards.lock(name, ns)
-	t.addLocked(m)
+	h.shards.addLocked(t, m)
 	if opts.Numbered {
 		m.encoding |= protocol.Numbered
 		if t.number.Load() == 0 {
@@ -110,7 +110,7 @@ func (h *Hub) Leave(m *Member) bool {
 		}
 	} else {
 		t.mu.Lock()
-		if !t.removeLocked(m) {
+		if !h.shards.removeLocked(t, m) {
 			t.mu.Unlock()
 			return false
 		}
@@ -298,10 +298,4 @@ func (h *Hub) Channels() iter.Seq2[string, int] {
 }
 
 // Counts returns how many channels have members on this node, and how many members they have together.
-func (h *Hub) Counts() (channels, members int) {
-	for _, n := range h.Channels() {
-		channels++
-		members += n
-	}
-	return channels, members
-}
+func (h *Hub) Counts() (channels, members int) { return h.shards.counts() }

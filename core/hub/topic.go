@@ -39,6 +39,13 @@ type shards struct {
 	seed  maphash.Seed
 	flows bool // New topics get one.
 	all   [shardCount]shard
+
+	channels, members atomic.Int64 // Channels with members, and those.
+}
+
+// counts may be called at any time, and costs nothing: gauges are read often.
+func (s *shards) counts() (channels, members int) {
+	return int(s.channels.Load()), int(s.members.Load())
 }
 
 func (s *shards) make() {
@@ -112,13 +119,17 @@ func (s *shards) unlock(t *topic) {
 	t.mu.Unlock()
 }
 
-func (t *topic) addLocked(m *Member) {
+func (s *shards) addLocked(t *topic, m *Member) {
+	s.members.Add(1)
+	if len(t.members) == 0 {
+		s.channels.Add(1)
+	}
 	m.topic, m.index = t, int32(len(t.members)) //nolint:gosec // There are fewer.
 	t.members = append(t.members, m)
 }
 
 // removeLocked reports whether m was still a member.
-func (t *topic) removeLocked(m *Member) bool {
+func (s *shards) removeLocked(t *topic, m *Member) bool {
 	last := int32(len(t.members) - 1) //nolint:gosec // There are fewer.
 	if m.index > last || t.members[m.index] != m {
 		return false
@@ -127,6 +138,10 @@ func (t *topic) removeLocked(m *Member) bool {
 	t.members[m.index].index = m.index
 	t.members[last] = nil
 	t.members = t.members[:last]
+	s.members.Add(-1)
+	if last == 0 {
+		s.channels.Add(-1)
+	}
 	if cap(t.members) > 64 && len(t.members) < cap(t.members)/4 {
 		t.members = append(make([]*Member, 0, 2*len(t.members)), t.members...)
 	}

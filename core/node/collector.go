@@ -23,7 +23,7 @@ const (
 
 	// What gathered in busier times is given back when little happens any more.
 	quietAfter   = 8                // Looks without much new garbage.
-	quietFor     = 20 * time.Second // In which, as it goes, less would be made than may gather at least.
+	quietFor     = 10 * time.Second // In which, as it goes, less would be made than may gather at least.
 	worthwhile   = 4 << 20          // Bytes that are worth the work; an eighth of what is alive if that is more.
 	releaseLimit = 256 << 20        // At a time: giving back holds up whoever wants to stop the world. The runtime does more, slowly.
 )
@@ -43,7 +43,7 @@ type collector struct {
 	percent int
 	limit   int64
 	made    uint64  // Bytes allocated since the start, at the last look.
-	rate    float64 // Bytes per second; rises at once and falls slowly.
+	rate    float64 // Bytes per second; rises at once and falls within seconds.
 	quiet   int     // Looks in a row.
 }
 
@@ -108,7 +108,7 @@ func (c *collector) read() usage {
 func (c *collector) tune(u usage) {
 	now := float64(u.made-c.made) / collectorLag.Seconds()
 	c.made = u.made
-	c.rate = max(now, 0.93*c.rate)
+	c.rate = max(now, 0.75*c.rate)
 	if next := percentFor(u.alive, c.rate); next != c.percent {
 		debug.SetGCPercent(next)
 		c.percent = next

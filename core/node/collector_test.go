@@ -103,7 +103,7 @@ func TestQuietProcessIsCollected(t *testing.T) {
 	for i, test := range []struct {
 		made  uint64 // Since the last look.
 		quiet int
-	}{{50 * mib, 0}, {mib / 2, 0}, {mib / 8, 1}, {0, 2}, {mib / 8, 3}, {9 * mib, 0}, {0, 1}} {
+	}{{50 * mib, 0}, {mib / 2, 0}, {mib / 4, 1}, {0, 2}, {mib / 8, 3}, {9 * mib, 0}, {0, 1}} {
 		c.tune(usage{alive: 50 * mib, heap: 50 * mib, made: c.made + test.made})
 		if c.quiet != test.quiet {
 			t.Errorf("look %d: quiet for %d, want %d", i, c.quiet, test.quiet)
