@@ -266,6 +266,9 @@ func (d *dialer) upgrade(conn net.Conn) error {
 	if answer.StatusCode != http.StatusSwitchingProtocols {
 		defer answer.Body.Close() //nolint:errcheck // It has been read.
 		body, _ := io.ReadAll(io.LimitReader(answer.Body, 300))
+		if answer.StatusCode == http.StatusServiceUnavailable {
+			return fmt.Errorf("%w (503: %s)", errTurnedAway, strings.TrimSpace(string(body)))
+		}
 		return fmt.Errorf("the server answered %s: %s (is the path of --url right?)", answer.Status, strings.TrimSpace(string(body)))
 	}
 	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")) //nolint:gosec // RFC 6455 §4.2.2 says so.

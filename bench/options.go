@@ -58,6 +58,7 @@ type Options struct {
 	Token       string        `json:"-"`                     // JWT that every client connects with.
 	TokenSecret string        `json:"-"`                     // HMAC secret to sign a JWT for each client instead.
 	UserData    string        `json:"user_data,omitempty"`   // Clients connect with data {"user":"<UserData>-<n>"}.
+	Storm       int           `json:"storm,omitempty"`       // Echo: so many clients connect and leave at a time while it is measured; 0: none.
 	Bare        bool          `json:"bare,omitempty"`        // Connect: only the WebSocket handshake, without a connect command.
 }
 
@@ -116,6 +117,8 @@ func (o *Options) Check() error {
 	need(o.Concurrency >= 1 && o.Concurrency <= 4096, "concurrency: want 1 to 4096")
 	need(o.Readers <= 256, "readers: want at most 256")
 	need(o.Token == "" || o.TokenSecret == "", "token and token-secret exclude each other")
+	need(o.Storm >= 0 && o.Storm <= 4096, "storm: want 0 to 4096")
+	need(o.Storm == 0 || o.Scenario == Echo, "storm: only echo can do it")
 	need(!o.Bare || o.Scenario == Connect && o.Token+o.TokenSecret+o.UserData == "", "bare: only connect can do it, and without saying who connects")
 	need(o.Rate >= 0 && o.Rate <= 1e7, "rate: want 0 to 10000000 publications per second")
 	switch o.Scenario {

@@ -24,6 +24,7 @@ type Report struct {
 	PerSecond    float64      `json:"per_second"`
 	Latency      *Latency     `json:"latency_ms,omitempty"`
 	Server       *Server      `json:"server,omitempty"`
+	Storm        *Storm       `json:"storm,omitempty"`
 	GeneratorCPU float64      `json:"generator_cpu_us_per_count"`
 	Verification Verification `json:"verification"`
 	Errors       []string     `json:"errors,omitempty"`
@@ -208,6 +209,13 @@ func (r *Report) WriteTable(w io.Writer, picture bool) error {
 	}
 	if l := r.Latency; l != nil {
 		row("latency ms", "p50 %s   p90 %s   p99 %s   p99.9 %s   max %s", ms(l.P50), ms(l.P90), ms(l.P99), ms(l.P999), ms(l.Max))
+	}
+	if s := r.Storm; s != nil {
+		row("storm", "%d at a time: %s connected (%s/s), %s refused (503), %s failed", s.AtATime, grouped(float64(s.Connected)),
+			grouped(float64(s.Connected)/s.Seconds), grouped(float64(s.Refused)), grouped(float64(s.Failed)))
+		if s.Problem != "" {
+			row("", "%s", s.Problem)
+		}
 	}
 	if s := r.Server; s != nil {
 		if o.Scenario == Idle {

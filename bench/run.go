@@ -29,7 +29,7 @@ func Run(ctx context.Context, o Options, watch func(Progress)) (*Report, error) 
 		return nil, err
 	}
 	connections, _ := o.connections()
-	if err := reserveFiles(connections + filesOfOurs); err != nil {
+	if err := reserveFiles(connections + o.Storm + filesOfOurs); err != nil {
 		return nil, err
 	}
 	o.Channel += "-" + rand.Text()[:6]
@@ -253,7 +253,12 @@ func (r *run) converse(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	calm, err := r.rage(ctx)
+	if err != nil {
+		return err
+	}
 	ownEnd, serverEnd, err := r.wait(ctx, "running", t.until.Load())
+	r.report.Storm = calm()
 	if err != nil {
 		return err
 	}

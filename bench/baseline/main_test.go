@@ -259,3 +259,23 @@ func TestRefusals(t *testing.T) {
 		})
 	}
 }
+
+// TestStorm has clients come and go while others are measured.
+func TestStorm(t *testing.T) {
+	addr := start(t)
+	o := small(bench.Echo, addr)
+	o.Rate, o.Storm = 200, 4
+	r, err := bench.Run(t.Context(), o, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, r)
+	if s := r.Storm; s == nil || s.AtATime != 4 || s.Connected == 0 || s.Refused+s.Failed > 0 || s.Problem != "" {
+		t.Errorf("the storm: %+v", s)
+	}
+	o = small(bench.Fanout, addr)
+	o.Storm = 1
+	if r, err := bench.Run(t.Context(), o, nil); err == nil {
+		t.Errorf("a storm in another scenario: %+v", r.Storm)
+	}
+}

@@ -46,6 +46,7 @@ return. With --rate 0, as fast as it goes.`,
 		func(f *pflag.FlagSet, o *bench.Options) {
 			f.IntVar(&o.Clients, "clients", o.Clients, "connections")
 			trafficFlags(f, o)
+			f.IntVar(&o.Storm, "storm", o.Storm, "so many other clients connect and leave at a time, as fast as they can, while it is measured")
 			f.Lookup("in-flight").Usage += "; 0: one per client"
 		},
 	}, {
@@ -136,6 +137,7 @@ client.limits.commands_per_second: 0.`
 	cmd.Example = `  zenconn bench fanout                                  1,000 subscribers of a demo server on this machine
   zenconn bench fanout --subscribers 5000 --rate 30     the same at a fixed rate
   zenconn bench idle --pid "$(pidof zenconn)"           memory per connection
+  zenconn bench echo --storm 64                         the round trip while others connect as fast as they can
   zenconn bench recovery                                1,000 clients that missed 50 publications each
   zenconn bench connect --token-secret "$SECRET"        every client with a token of its own`
 	for _, s := range benchScenarios {
