@@ -35,6 +35,7 @@ type client struct {
 	rest      []byte // An incomplete frame.
 	fragments []byte // Of a message in several frames, without the last one.
 	pieces    bool   // fragments is being collected.
+	packed    bool   // They are compressed.
 	hint      int
 	verifier  Verifier
 	first     int       // Number of the first stream that the client is subscribed to.
@@ -182,9 +183,9 @@ func (c *client) frame(f frame, now int64, sh *shard) error {
 	switch f.op {
 	case opText, opBinary:
 		if f.fin {
-			return c.replies(f.payload, now, sh)
+			return c.whole(f.payload, f.packed, now, sh)
 		}
-		c.fragments, c.pieces = append(c.fragments[:0], f.payload...), true
+		c.fragments, c.pieces, c.packed = append(c.fragments[:0], f.payload...), true, f.packed
 		return nil
 	case opContinuation:
 		if !c.pieces || len(c.fragments)+len(f.payload) > maxFrame {
@@ -196,7 +197,7 @@ func (c *client) frame(f frame, now int64, sh *shard) error {
 		}
 		whole := c.fragments
 		c.fragments, c.pieces = nil, false
-		return c.replies(whole, now, sh)
+		return c.whole(whole, c.packed, now, sh)
 	case opPing:
 		c.mu.Lock()
 		c.sendLocked(opPong, f.payload)
@@ -213,6 +214,18 @@ func (c *client) frame(f frame, now int64, sh *shard) error {
 	default:
 		return fmt.Errorf("the server sent a frame of unknown kind %d", f.op)
 	}
+}
+
+// whole takes a message that is complete.
+func (c *client) whole(payload []byte, packed bool, now int64, sh *shard) error {
+	if packed {
+		inflated, err := sh.inflater.inflate(payload)
+		if err != nil {
+			return err
+		}
+		payload = inflated
+	}
+	return c.replies(payload, now, sh)
 }
 
 // replies takes the payload of a frame apart.

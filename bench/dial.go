@@ -251,7 +251,11 @@ func (d *dialer) upgrade(conn net.Conn) error {
 	key := base64.StdEncoding.EncodeToString(nonce[:])
 	request := "GET " + d.target.RequestURI() + " HTTP/1.1\r\nHost: " + d.target.Host + "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + key + "\r\nSec-WebSocket-Protocol: " + d.codec.subprotocol() + "\r\n" +
-		"User-Agent: zenconn-bench\r\n\r\n"
+		"User-Agent: zenconn-bench\r\n"
+	if d.options.Compress {
+		request += "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n"
+	}
+	request += "\r\n"
 	if _, err := io.WriteString(conn, request); err != nil {
 		return err
 	}
@@ -274,6 +278,9 @@ func (d *dialer) upgrade(conn net.Conn) error {
 	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")) //nolint:gosec // RFC 6455 §4.2.2 says so.
 	if answer.Header.Get("Sec-WebSocket-Accept") != base64.StdEncoding.EncodeToString(sum[:]) {
 		return errors.New("the server's answer is not one to a WebSocket handshake")
+	}
+	if agreed := strings.HasPrefix(answer.Header.Get("Sec-WebSocket-Extensions"), "permessage-deflate"); d.options.Compress && !agreed {
+		return errors.New("the server does not compress: see client.websocket.compression.enabled")
 	}
 	if got := answer.Header.Get("Sec-WebSocket-Protocol"); got != "" && got != d.codec.subprotocol() {
 		return fmt.Errorf("the server chose the subprotocol %q instead of %q", got, d.codec.subprotocol())

@@ -16,6 +16,7 @@ const (
 	opPong         = 0xA
 
 	finBit   = 0x80
+	rsv1Bit  = 0x40 // RFC 7692 §6.
 	maskBit  = 0x80
 	maxFrame = 16 << 20 // Larger frames are not the bench's business.
 )
@@ -25,6 +26,7 @@ var errFrameTooLarge = fmt.Errorf("the server sent a frame of more than %d bytes
 // frame is one WebSocket frame.
 type frame struct {
 	fin     bool
+	packed  bool // Compressed.
 	op      byte
 	payload []byte // Part of the buffer it was read from.
 }
@@ -34,7 +36,7 @@ func cutFrame(buf []byte) (f frame, n int, err error) {
 	if len(buf) < 2 {
 		return f, 0, nil
 	}
-	f.fin, f.op = buf[0]&finBit != 0, buf[0]&0x0F
+	f.fin, f.packed, f.op = buf[0]&finBit != 0, buf[0]&rsv1Bit != 0, buf[0]&0x0F
 	if buf[1]&maskBit != 0 {
 		return f, 0, errors.New("the server sent a masked frame")
 	}

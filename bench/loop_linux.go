@@ -126,6 +126,7 @@ func (l *loop) read(c *client, fd int, buf []byte) ([]byte, error) {
 	}
 	l.shard.mu.Lock()
 	defer l.shard.mu.Unlock()
+	l.shard.bytes += uint64(n)
 	return buf, c.received(buf[:kept+n], l.network.now(), l.shard)
 }
 

@@ -86,6 +86,7 @@ func (n *network) read(c *client, conn net.Conn, s *shard) error {
 		if got > 0 {
 			var dirty []*client
 			s.mu.Lock()
+			s.bytes += uint64(got)
 			ended := c.received(buf[:kept+got], n.now(), s)
 			dirty, s.dirty = s.dirty, nil // The shard is shared: others may read at the same time.
 			s.mu.Unlock()
@@ -156,6 +157,7 @@ func (n *network) sum(latency *Histogram) *shard {
 	total := new(shard)
 	for _, s := range n.shards {
 		s.mu.Lock()
+		total.bytes += s.bytes
 		total.received += s.received
 		total.answered += s.answered
 		total.measured += s.measured

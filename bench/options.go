@@ -59,6 +59,7 @@ type Options struct {
 	TokenSecret string        `json:"-"`                     // HMAC secret to sign a JWT for each client instead.
 	UserData    string        `json:"user_data,omitempty"`   // Clients connect with data {"user":"<UserData>-<n>"}.
 	Storm       int           `json:"storm,omitempty"`       // Echo: so many clients connect and leave at a time while it is measured; 0: none.
+	Compress    bool          `json:"compress,omitempty"`    // The connections negotiate permessage-deflate.
 	Bare        bool          `json:"bare,omitempty"`        // Connect: only the WebSocket handshake, without a connect command.
 }
 

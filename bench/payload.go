@@ -1,6 +1,11 @@
 package bench
 
-import "bytes"
+import (
+	"bytes"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+)
 
 // mark is what a publication says about itself.
 type mark struct {
@@ -32,8 +37,24 @@ func newPayload(size int) []byte {
 	p = append(p, markTag...)
 	p = append(p, bytes.Repeat([]byte{'0'}, streamLen+seqLen+sentLen)...)
 	p = append(p, payloadPad...)
-	p = append(p, bytes.Repeat([]byte{'x'}, size-MinSize)...)
-	return append(p, payloadTail...)
+	return append(appendWords(p, size-MinSize), payloadTail...)
+}
+
+// words are what payloads are filled with: about as compressible as what applications say.
+const words = "update price order status active user message room score level item count total name value player position event " +
+	"session ticket balance device sensor reading celsius alert region market volume change percent channel typing delivered pending " +
+	"shipped cancelled online offline reply thread quote image upload battery signal latitude longitude speed heading altitude"
+
+// appendWords appends n bytes of words with numbers between them, the same in every run.
+func appendWords(p []byte, n int) []byte {
+	all := strings.Fields(words)
+	source := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // Nothing to guess.
+	end := len(p) + n
+	for len(p) < end {
+		p = append(append(p, all[source.IntN(len(all))]...), ' ')
+		p = append(strconv.AppendInt(p, source.Int64N(100_000), 10), ' ')
+	}
+	return p[:end]
 }
 
 // setMark writes m into a payload made by newPayload.

@@ -12,23 +12,25 @@ import (
 
 // Report is what a run found out. Its JSON form is one line of `zenconn bench --json`; names carry their units.
 type Report struct {
-	Started      time.Time    `json:"started"`
-	Options      Options      `json:"options"`
-	Machine      Machine      `json:"machine"`
-	Connections  int          `json:"connections"`
-	ConnectTime  float64      `json:"connect_seconds"`
-	ConnectRate  float64      `json:"connects_per_second"`
-	Seconds      float64      `json:"measured_seconds"`
-	Counted      string       `json:"counted"` // What Count counts.
-	Count        uint64       `json:"count"`
-	PerSecond    float64      `json:"per_second"`
-	Latency      *Latency     `json:"latency_ms,omitempty"`
-	Server       *Server      `json:"server,omitempty"`
-	Storm        *Storm       `json:"storm,omitempty"`
-	GeneratorCPU float64      `json:"generator_cpu_us_per_count"`
-	Verification Verification `json:"verification"`
-	Errors       []string     `json:"errors,omitempty"`
-	Interrupted  bool         `json:"interrupted,omitempty"`
+	Started      time.Time `json:"started"`
+	Options      Options   `json:"options"`
+	Machine      Machine   `json:"machine"`
+	Connections  int       `json:"connections"`
+	ConnectTime  float64   `json:"connect_seconds"`
+	ConnectRate  float64   `json:"connects_per_second"`
+	Seconds      float64   `json:"measured_seconds"`
+	Counted      string    `json:"counted"` // What Count counts.
+	Count        uint64    `json:"count"`
+	PerSecond    float64   `json:"per_second"`
+	Latency      *Latency  `json:"latency_ms,omitempty"`
+	Server       *Server   `json:"server,omitempty"`
+	Storm        *Storm    `json:"storm,omitempty"`
+	GeneratorCPU float64   `json:"generator_cpu_us_per_count"`
+	// BytesPerCount is all that was read, with WebSocket's headers and answers, and without those of TCP.
+	BytesPerCount float64      `json:"received_bytes_per_count,omitempty"`
+	Verification  Verification `json:"verification"`
+	Errors        []string     `json:"errors,omitempty"`
+	Interrupted   bool         `json:"interrupted,omitempty"`
 
 	latency Histogram
 }
@@ -224,6 +226,9 @@ func (r *Report) WriteTable(w io.Writer, picture bool) error {
 			row("server CPU", "%.2f s = %.2f µs for each of the %s", s.CPUSeconds, s.CPUPerCount, r.Counted)
 		}
 		row("server memory", "%s", r.memoryText())
+	}
+	if r.BytesPerCount > 0 {
+		row("received", "%.1f bytes for each of the %s", r.BytesPerCount, r.Counted)
 	}
 	if o.Scenario != Idle {
 		row("generator CPU", "%.2f µs for each of the %s", r.GeneratorCPU, r.Counted)

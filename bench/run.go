@@ -257,11 +257,13 @@ func (r *run) converse(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	read := r.network.sum(nil).bytes
 	ownEnd, serverEnd, err := r.wait(ctx, "running", t.until.Load())
 	r.report.Storm = calm()
 	if err != nil {
 		return err
 	}
+	read = r.network.sum(nil).bytes - read
 	end := min(t.network.now(), t.until.Load())
 	t.until.Store(end)
 	paced()
@@ -269,6 +271,7 @@ func (r *run) converse(ctx context.Context) error {
 	total := r.network.sum(&r.report.latency)
 	span := max(time.Duration(end-t.from.Load()), 0)
 	r.report.measured(total.measured, span, ownEnd-own, serverEnd.cpu-server.cpu)
+	r.report.BytesPerCount = float64(read) / float64(max(total.measured, 1))
 	return nil
 }
 

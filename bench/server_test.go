@@ -195,3 +195,31 @@ func TestRefusalsOfTheServer(t *testing.T) {
 		})
 	}
 }
+
+// With --compress the server compresses, and everything is still there.
+func TestCompress(t *testing.T) {
+	t.Parallel()
+	args := []string{"fanout", "--json", "--subscribers=20", "--rate=50", "--size=2000", "--warmup=100ms", "--duration=500ms"}
+	measure := func(s *server.Server, more ...string) (r bench.Report) {
+		stdout, stderr, code := zenconnBench(t, append(append(args, "--url", url(s.Addr())), more...)...)
+		if err := json.Unmarshal([]byte(stdout), &r); err != nil || code != 0 {
+			t.Fatalf("exit code %d, %v\n%s%s", code, err, stdout, stderr)
+		}
+		return r
+	}
+	s := server.Start(t, server.Options{Args: []string{"--demo", "--client.websocket.compression.enabled=true"}})
+	for _, protocol := range []string{bench.JSON, bench.Protobuf} {
+		plain, packed := measure(s, "--protocol", protocol), measure(s, "--protocol", protocol, "--compress")
+		if packed.Verification.Received == 0 || packed.Verification.Received != packed.Verification.Expected {
+			t.Errorf("%s: %+v", protocol, packed.Verification)
+		}
+		if plain.BytesPerCount < 2000 || packed.BytesPerCount <= 0 || packed.BytesPerCount > 0.9*plain.BytesPerCount {
+			t.Errorf("%s: %.0f bytes for each delivery became %.0f", protocol, plain.BytesPerCount, packed.BytesPerCount)
+		}
+	}
+	without := server.Start(t, server.Options{Args: []string{"--demo"}})
+	_, stderr, code := zenconnBench(t, append(args, "--url", url(without.Addr()), "--compress")...)
+	if want := "the server does not compress: see client.websocket.compression.enabled"; code != 1 || !strings.Contains(stderr, want) {
+		t.Errorf("exit code %d, %q, want %q", code, stderr, want)
+	}
+}

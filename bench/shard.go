@@ -19,6 +19,9 @@ type shard struct {
 	ended      uint64 // Connections that ended before the run did.
 	faults     map[string]uint64
 
+	bytes    uint64 // Read from the network.
+	inflater inflater
+
 	dirty []*client // Clients with something to send, for the reader alone.
 }
 

@@ -158,6 +158,7 @@ func newBenchScenario(env *environment, s benchScenario, run benchRunner) *cobra
 	f.StringVar(&o.Protocol, "protocol", o.Protocol, "json or protobuf")
 	f.StringVar(&o.Namespace, "namespace", o.Namespace, "namespace of the channels; empty: the default one")
 	f.StringVar(&o.Channel, "channel", o.Channel, "how the channels' names begin")
+	f.BoolVar(&o.Compress, "compress", o.Compress, "let the server compress what it sends (permessage-deflate)")
 	f.IntVar(&o.Concurrency, "concurrency", o.Concurrency, "connections that are being made at a time")
 	f.IntVar(&o.Readers, "readers", o.Readers, "event loops that read; 0: half the processors; -1: a goroutine per connection")
 	f.IntSliceVar(&o.PIDs, "pid", o.PIDs, "process `ID` of the server, to show what it uses; repeatable")
