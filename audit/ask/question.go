@@ -14,6 +14,7 @@ import (
 type Question struct {
 	Name     string
 	Argument string // What it is asked about, such as USER; empty: nothing.
+	Example  string // Of an argument, as it is typed.
 	Short    string
 	SQL      string // With @name for parameters.
 	Chart    Chart

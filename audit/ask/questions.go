@@ -7,20 +7,20 @@ func Questions() []Question {
 			Name: "top-channels", Short: "The channels with the most messages", Recent: true, SQL: topChannels,
 			Chart: Chart{Labels: []string{"channel"}, Value: "messages"},
 		},
-		{Name: "user-history", Argument: "USER", Short: "What a user did and what happened to them, newest first", SQL: userHistory, parse: text},
+		{Name: "user-history", Argument: "USER", Example: "alice", Short: "What a user did and what happened to them, newest first", SQL: userHistory, parse: text},
 		{
 			Name: "denials", Short: "What was refused, by which version of which plugin, and how often", Recent: true, SQL: denials,
 			Chart: Chart{Labels: []string{"hook", "plugin", "reason"}, Value: "n"},
 		},
 		{
-			Name: "connections-at", Argument: "TIME", Short: "Who was connected to which node at a time", SQL: connectionsAt, parse: moment,
+			Name: "connections-at", Argument: "TIME", Example: `"2026-11-21 14:03"`, Short: "Who was connected to which node at a time", SQL: connectionsAt, parse: moment,
 			Chart: Chart{SQL: connectionsByNode, Labels: []string{"node"}, Value: "connections"},
 		},
 		{
 			Name: "slow-consumers", Short: "Who did not get messages because they were too slow", Recent: true, SQL: slowConsumers,
 			Chart: Chart{Labels: []string{"user"}, Value: "lost"},
 		},
-		{Name: "message", Argument: "ID", Short: "What became of a message: what was decided about it, and who got it", SQL: message, parse: identifier},
+		{Name: "message", Argument: "ID", Example: "0193a5b0-0000-7000-8000-00000000000a", Short: "What became of a message: what was decided about it, and who got it", SQL: message, parse: identifier},
 	}
 }
 

@@ -133,6 +133,7 @@ func (w *crew) happened(e supervise.Event) {
 			}
 		}
 	}
+	w.record(e)
 	if e.Exit == nil {
 		return
 	}
@@ -143,7 +144,18 @@ func (w *crew) happened(e supervise.Event) {
 			w.members.Gone(m.UID, reason)
 		}
 	}
-	w.agent.note(w.parts, "worker_ended", w.name(e.Index), errors.New(e.Exit.Text))
+}
+
+// record writes down what happened to a worker.
+func (w *crew) record(e supervise.Event) {
+	if e.Kind == supervise.Ready {
+		return // It began before, and writes down itself that it runs.
+	}
+	var err error
+	if e.Exit != nil {
+		err = errors.New(e.Exit.Text)
+	}
+	w.agent.note(w.parts, "worker_"+string(e.Kind), w.name(e.Index), err)
 }
 
 // mine says that a member is a child of this agent.

@@ -43,7 +43,7 @@ func newQuestionCommand(env *environment, q *ask.Question) *cobra.Command {
 		cmd.Use += " " + q.Argument
 		cmd.Args = func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return usageError(fmt.Sprintf("zenconn audit ask %s: say which: zenconn audit ask %s %s", q.Name, q.Name, q.Argument))
+				return usageError(oneArgument("audit ask "+q.Name, "a "+q.Argument, q.Example, args))
 			}
 			return nil
 		}
@@ -104,26 +104,26 @@ func (a *asking) terms(args []string, now time.Time) (t ask.Terms, err error) {
 	if len(args) > 0 {
 		t.Argument = args[0]
 	}
-	if t.Since, t.Until, err = period(a.since, a.until, now); err != nil {
+	if t.Since, t.Until, err = period("since", a.since, "until", a.until, now); err != nil {
 		return t, err
 	}
 	return t, nil
 }
 
-// period reads the flags --since and --until.
-func period(since, until string, now time.Time) (from, to time.Time, err error) {
+// period reads a beginning and an end from flags of these names.
+func period(begin, since, end, until string, now time.Time) (from, to time.Time, err error) {
 	if since != "" {
 		if from, err = ask.ParseTime(since, now); err != nil {
-			return from, to, usageError("--since: " + err.Error())
+			return from, to, usageError("--" + begin + ": " + err.Error())
 		}
 	}
 	if until != "" {
 		if to, err = ask.ParseTime(until, now); err != nil {
-			return from, to, usageError("--until: " + err.Error())
+			return from, to, usageError("--" + end + ": " + err.Error())
 		}
 	}
 	if since != "" && until != "" && !from.Before(to) {
-		return from, to, usageError("--since must be before --until")
+		return from, to, usageError(fmt.Sprintf("--%s must be before --%s", begin, end))
 	}
 	return from, to, nil
 }

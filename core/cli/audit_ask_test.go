@@ -162,8 +162,8 @@ func TestAuditAskUsage(t *testing.T) {
 	inFolder(t)
 	for args, want := range map[string]string{
 		"":                                 "say which: connections-at, denials, message, slow-consumers, top-channels, user-history",
-		"user-history":                     "say which: zenconn audit ask user-history USER",
-		"user-history a b":                 "say which",
+		"user-history":                     "give it a USER; for example\n  zenconn audit ask user-history alice",
+		"user-history a b":                 "2 arguments, want one: a USER; put quotes around one with spaces",
 		"message nonsense":                 `"nonsense" is not the identifier of a message`,
 		"connections-at noon":              `"noon" is not a time`,
 		"connections-at 14:03 --since 24h": "unknown flag",

@@ -52,7 +52,7 @@ func (e *export) run(cmd *cobra.Command, env *environment) error {
 		return usageError(fmt.Sprintf("--table: there is no table %q; there are %s", e.table, tablesList()))
 	}
 	now := time.Now()
-	from, to, err := period(e.since, e.until, now)
+	from, to, err := period("since", e.since, "until", e.until, now)
 	if err != nil {
 		return err
 	}

@@ -78,6 +78,9 @@ this again when the spool is empty.`,
 type trace struct{ rows, connected int64 }
 
 func (t trace) question(name string) string {
+	if t.rows == 1 {
+		return fmt.Sprintf("1 row of the audit is about %s. Remove it for good?", printable(name))
+	}
 	return fmt.Sprintf("%d rows of the audit are about %s. Remove them for good?", t.rows, printable(name))
 }
 

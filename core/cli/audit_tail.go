@@ -40,7 +40,7 @@ off for example, is not printed; it is in the store. Deliveries are not printed,
   zenconn audit tail --user alice --since 10m --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			from, _, err := period(since, "", time.Now())
+			from, _, err := period("since", since, "", "", time.Now())
 			if err != nil {
 				return err
 			}

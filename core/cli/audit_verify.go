@@ -33,7 +33,7 @@ The exit code is 1 when something is not as it was recorded.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o := chain.VerifyOptions{Now: time.Now()}
 			var err error
-			if o.Since, _, err = period(since, "", o.Now); err != nil {
+			if o.Since, _, err = period("since", since, "", "", o.Now); err != nil {
 				return err
 			}
 			for _, text := range heads {
@@ -61,7 +61,7 @@ The exit code is 1 when something is not as it was recorded.`,
 				return err
 			}
 			if report.Broken > 0 {
-				return fmt.Errorf("the record is not what was recorded: %d problems", report.Broken)
+				return fmt.Errorf("the record is not what was recorded: %s", count(report.Broken, "problem"))
 			}
 			return nil
 		},
@@ -90,16 +90,26 @@ func printVerified(w io.Writer, r *chain.Report, asJSON bool) error {
 		encoder.SetIndent("", "  ")
 		return encoder.Encode(r)
 	}
-	fmt.Fprintf(w, "%d chains, %d links that vouch for %d events; %d rows compared\n", r.Lives, r.Links, r.Events, r.Rows)
+	vouch := "vouch"
+	if r.Links == 1 {
+		vouch = "vouches"
+	}
+	fmt.Fprintf(w, "%s, %s that %s for %s; %s compared\n",
+		count(r.Lives, "chain"), count(r.Links, "link"), vouch, count(r.Events, "event"), count(r.Rows, "row"))
 	for _, n := range []struct {
-		n    int
-		what string
+		n         int
+		one, many string
 	}{
-		{r.Expired, "events are gone because their time was over"}, {r.Erased, "events were erased, which is signed off"},
-		{r.Pending, "events are on their way to the store now"},
+		{r.Expired, "event is gone because its time was over", "events are gone because their time was over"},
+		{r.Erased, "event was erased, which is signed off", "events were erased, which is signed off"},
+		{r.Pending, "event is on its way to the store now", "events are on their way to the store now"},
 	} {
-		if n.n > 0 {
-			fmt.Fprintf(w, "%d %s\n", n.n, n.what)
+		switch n.n {
+		case 0:
+		case 1:
+			fmt.Fprintln(w, "1", n.one)
+		default:
+			fmt.Fprintln(w, n.n, n.many)
 		}
 	}
 	for i, p := range r.Problems {

@@ -160,7 +160,38 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 	return usageError(text)
 }
 
+// one wants one argument, and otherwise says which, with an example.
+func one(command, what, example string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return usageError(oneArgument(command, what, example, args))
+		}
+		return nil
+	}
+}
+
+// oneArgument says what a command wants that got no argument, or several.
+func oneArgument(command, what, example string, args []string) string {
+	if len(args) == 0 {
+		return fmt.Sprintf("zenconn %s: give it %s; for example\n  zenconn %s %s", command, what, command, example)
+	}
+	return fmt.Sprintf("zenconn %s: %d arguments, want one: %s; put quotes around one with spaces", command, len(args), what)
+}
+
+// count says how many there are of something whose plural ends in s.
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
 func flagError(_ *cobra.Command, err error) error {
+	if invalid, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		if want := wanted[invalid.GetFlag().Value.Type()]; want != "" {
+			return usageError(fmt.Sprintf("--%s: %q is not %s", invalid.GetFlag().Name, invalid.GetValue(), want))
+		}
+	}
 	unknown, ok := errors.AsType[*pflag.NotExistError](err)
 	if !ok {
 		return usageError(err.Error())
@@ -170,6 +201,12 @@ func flagError(_ *cobra.Command, err error) error {
 		text += ", did you mean --" + near + "?"
 	}
 	return usageError(text)
+}
+
+// wanted says of the types of flags what their values are.
+var wanted = map[string]string{
+	"int": "a whole number", "int64": "a whole number", "uint": "a whole number of 0 or more", "uint64": "a whole number of 0 or more",
+	"float64": "a number", "bool": "true or false", "duration": "a length of time such as 30s or 5m",
 }
 
 // group returns a command that only holds others.

@@ -39,7 +39,7 @@ NS is the median of the runs, by call. P99 is of calls that were measured one by
 BYTES are what the Go side allocates by call; a Wasm plugin's own memory is beside it.`,
 		Example: `  zenconn plugin bench words.lua
   zenconn plugin bench limit.wasm --hook publish --scenario limit.test.yaml`,
-		Args: cobra.ExactArgs(1),
+		Args: one("plugin bench", "the FILE of a plugin", "plugins/words.lua"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case b.runs < 1 || b.runs > 1000:

@@ -75,7 +75,7 @@ the dry run out (--dry-run=false) and write scenarios (zenconn plugin test).
 The exit code is 1 when the server would refuse the plugin, or when a hook fails.`,
 		Example: `  zenconn plugin check words.lua
   zenconn plugin check profanity.wasm --config 'words=[darn, heck]' --config action=deny`,
-		Args: cobra.ExactArgs(1),
+		Args: one("plugin check", "the FILE of a plugin", "plugins/words.lua"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			values, err := scenario.Settings(settings)
 			if err != nil {

@@ -34,7 +34,7 @@ func newPluginNewCommand(env *environment) *cobra.Command {
 come next. Nothing that is there already is written over. "as" is AssemblyScript.`,
 		Example: `  zenconn plugin new --lang lua words
   zenconn plugin new --lang rust limit --dir plugins`,
-		Args: cobra.ExactArgs(1),
+		Args: one("plugin new", "the NAME of the plugin", "words"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			files, err := sdk.Files(lang, args[0])
 			if err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync"
@@ -83,6 +84,10 @@ func TestPluginReload(t *testing.T) {
 	write(t, "zenconn.yaml", "{auth: {type: hook}, namespaces: {default: {}}, plugins: {load: [{path: more/first.lua}]}}")
 	write(t, "more/first.lua", saying("first"))
 	eventually(t, s.stderr, func() bool { return strings.Count(s.stderr.String(), "other plugins are asked now") >= 2 })
+	if named := regexp.MustCompile(`msg="other plugins are asked now" plugins=say@[0-9a-f]{12} before=say@[0-9a-f]{12}
+`); !named.MatchString(s.stderr.String()) {
+		t.Errorf("the log does not name the plugins:\n%s", s.stderr.String())
+	}
 	if got := reload(); got.code != 0 || !strings.Contains(got.stdout, "first: added, ") || !strings.Contains(got.stdout, "say: the same file, ") {
 		t.Errorf("with another entry: %+v", got)
 	}

@@ -47,7 +47,7 @@ A plugin that has no opinion leaves the matter as it was.`,
 			}
 			r := &replay{ctx: cmd.Context(), samples: max(samples, 0), Hook: hook, Changes: map[string]int{}, Skipped: map[string]int{}}
 			var err error
-			if r.from, r.to, err = period(from, to, time.Now()); err != nil {
+			if r.from, r.to, err = period("from", from, "to", to, time.Now()); err != nil {
 				return err
 			}
 			ask, ok := map[string]func(*replay) error{"publish": (*replay).publish, "connect": (*replay).connect, "subscribe": (*replay).subscribe}[hook]
@@ -305,7 +305,11 @@ func clientOf(s *audit.Session) hooks.Client {
 func noHeaders(string) string { return "" }
 
 func (r *replay) print(w io.Writer) error {
-	fmt.Fprintf(w, "%d events replayed, %d decisions stay the same\n", r.Asked, r.Same)
+	stays := "decisions stay"
+	if r.Same == 1 {
+		stays = "decision stays"
+	}
+	fmt.Fprintf(w, "%s replayed, %d %s the same\n", count(r.Asked, "event"), r.Same, stays)
 	for _, change := range slices.Sorted(maps.Keys(r.Changes)) {
 		fmt.Fprintf(w, "%d would change: %s\n", r.Changes[change], change)
 	}
@@ -314,7 +318,7 @@ func (r *replay) print(w io.Writer) error {
 		skipped += n
 	}
 	if skipped > 0 {
-		fmt.Fprintf(w, "%d events could not be replayed:\n", skipped)
+		fmt.Fprintf(w, "%s could not be replayed:\n", count(skipped, "event"))
 	}
 	for _, why := range slices.Sorted(maps.Keys(r.Skipped)) {
 		fmt.Fprintf(w, "  %d: %s\n", r.Skipped[why], why)

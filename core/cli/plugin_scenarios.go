@@ -29,7 +29,12 @@ or a file of scenarios. docs/plugin-testing.md is the reference of the format.
 The exit code is 1 when a scenario fails.`,
 		Example: `  zenconn plugin test plugins/words.lua
   zenconn plugin test words.wasm --run 'masks|refuses' -v`,
-		Args: cobra.MinimumNArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usageError(oneArgument("plugin test", "the FILE of a plugin, or several", "plugins/words.lua", args))
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			wanted, err := regexp.Compile(only)
 			if err != nil {

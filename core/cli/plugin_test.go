@@ -127,7 +127,7 @@ func TestPluginNewRefuses(t *testing.T) {
 		`there is no kit for "cobol", only for lua, go`: {"a", "--lang", "cobol"},
 		`a plugin cannot be called "A b"`:               {"A b"},
 		`a plugin cannot be called "../a"`:              {"../a"},
-		"accepts 1 arg(s), received 0":                  {},
+		"give it the NAME of the plugin":                {},
 	} {
 		got := typed(t, nil, append([]string{"plugin", "new"}, args...)...)
 		if got.code == 0 || !strings.Contains(got.stderr, want) || got.stdout != "" {
@@ -191,7 +191,7 @@ func TestPluginCheck(t *testing.T) {
 		"no plugin":       {[]string{"a.txt"}, 1, []string{"a.txt: plugins are files whose names end in .lua or .wasm"}},
 		"no file":         {[]string{"none.lua"}, 1, []string{"none.lua: no such file"}},
 		"no setting":      {[]string{"words.lua", "--config", "zenconn.yaml"}, 2, []string{`--config: "zenconn.yaml": want a name and a value`}},
-		"no file is said": {nil, 2, []string{"accepts 1 arg(s), received 0"}},
+		"no file is said": {nil, 2, []string{"give it the FILE of a plugin"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := typed(t, nil, append([]string{"plugin", "check"}, test.args...)...)
@@ -363,5 +363,23 @@ func TestPluginListOfProcesses(t *testing.T) {
 	}
 	if code := s.stop(); code != 0 {
 		t.Errorf("exit code %d: %s", code, s.stderr)
+	}
+}
+
+func TestPluginCommandsSayWhatTheyWant(t *testing.T) {
+	inFolder(t)
+	for args, want := range map[string]string{
+		"new":                        "zenconn plugin new: give it the NAME of the plugin; for example\n  zenconn plugin new words\n",
+		"check":                      "zenconn plugin check: give it the FILE of a plugin; for example\n  zenconn plugin check plugins/words.lua\n",
+		"bench":                      "zenconn plugin bench: give it the FILE of a plugin; for example\n  zenconn plugin bench plugins/words.lua\n",
+		"test":                       "zenconn plugin test: give it the FILE of a plugin, or several; for example\n  zenconn plugin test plugins/words.lua\n",
+		"check a b":                  "zenconn plugin check: 2 arguments, want one: the FILE of a plugin; put quotes around one with spaces\n",
+		"bench x.lua --runs many":    `--runs: "many" is not a whole number` + "\n",
+		"bench x.lua --time a-while": `--time: "a-while" is not a length of time such as 30s or 5m` + "\n",
+	} {
+		got := typed(t, nil, append([]string{"plugin"}, strings.Fields(args)...)...)
+		if want := (command{2, "", "zenconn: " + want + "run 'zenconn --help'\n"}); got != want {
+			t.Errorf("%s: %+v, want %+v", args, got, want)
+		}
 	}
 }

@@ -120,7 +120,7 @@ func TestTokenRefusals(t *testing.T) {
 		"argument":              {[]string{"alice"}, `unknown command "alice" for "zenconn token"`},
 		"info is no JSON":       {[]string{"--info", "Alice"}, `--info: want JSON, such as '{"name":"Alice"}' or '"Alice"'`},
 		"negative ttl":          {[]string{"--ttl=-1h"}, "--ttl: want 0 or more, not -1h0m0s"},
-		"ttl without unit":      {[]string{"--ttl=60"}, `invalid argument "60" for "--ttl" flag: time: missing unit in duration "60"`},
+		"ttl without unit":      {[]string{"--ttl=60"}, `--ttl: "60" is not a length of time such as 30s or 5m`},
 		"grant without =":       {[]string{"--grant", "news"}, `--grant "news": want channels and permissions, such as 'news:*=sub,hst'`},
 		"grant without channel": {[]string{"--grant", "=sub"}, `--grant "=sub": want channels and permissions, such as 'news:*=sub,hst'`},
 		"unknown permission":    {[]string{"--grant", "a=sub,x"}, `--grant "a=sub,x": unknown permission "x", want one of sub, pub, prs, hst, brd`},

@@ -80,7 +80,7 @@ func (s *Staged) Use() PluginChange {
 		}
 	})
 	n.metrics.Reloads.WithLabelValues("ok").Inc()
-	n.log.Info("other plugins are asked now", "plugins", change.After, "before", change.Before)
+	n.log.Info("other plugins are asked now", "plugins", short(change.After), "before", short(change.Before))
 	n.noteReload(change, nil)
 	return change
 }
@@ -126,6 +126,15 @@ func (n *Node) noteReload(c PluginChange, err error) {
 		event.Error = err.Error()
 	}
 	n.recorder.Record(event)
+}
+
+// short names plugins for people: name@hash, of which the beginning does.
+func short(all []PluginVersion) string {
+	names := make([]string, len(all))
+	for i, v := range all {
+		names[i] = v.Name + "@" + v.Hash[:min(len(v.Hash), 12)]
+	}
+	return strings.Join(names, " ")
 }
 
 func versions(bundles []plugins.Bundle) []PluginVersion {

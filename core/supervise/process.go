@@ -163,7 +163,7 @@ func (s *Supervisor) takeOver(left *Survivor) (*process, error) {
 		_ = handle.Release() //nolint:errcheck // It has ended.
 		left.Close()
 		removeSocket(left.path)
-		p.exit = "ended; how is not known, because it was started by an earlier process"
+		p.exit = "how is not known, because it was started by an earlier process"
 		close(p.ended)
 	}()
 	return p, nil
