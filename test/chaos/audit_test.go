@@ -74,7 +74,7 @@ func (c *casualties) verify(t *testing.T, s *server.Server) {
 		}
 		latest = max(latest, ended.Sub(at))
 		reason := text(row["close_reason"])
-		known := reason == "the worker ended: signal: killed" || c.adopted && strings.HasPrefix(reason, "the worker ended: ended; how is not known")
+		known := reason == "the worker ended: signal: killed" || c.adopted && strings.HasPrefix(reason, "the worker ended: how is not known")
 		if after := ended.Sub(at); after > closedWithin || after < -time.Millisecond || text(row["close_code"]) != "1006" || !known {
 			wrong++
 			if wrong <= 5 {
