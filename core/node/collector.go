@@ -22,10 +22,10 @@ const (
 	garbageMost      = 64 << 20 // At most as much as is alive, or this.
 
 	// What gathered in busier times is given back when little happens any more.
-	quietAfter   = 8                // Looks without much new garbage.
-	quietFor     = 10 * time.Second // In which, as it goes, less would be made than may gather at least.
-	worthwhile   = 4 << 20          // Bytes that are worth the work; an eighth of what is alive if that is more.
-	releaseLimit = 256 << 20        // At a time: giving back holds up whoever wants to stop the world. The runtime does more, slowly.
+	quietAfter   = 8               // Looks without much new garbage.
+	quietFor     = 5 * time.Second // In which, as it goes, less would be made than may gather at least.
+	worthwhile   = 4 << 20         // Bytes that are worth the work; a sixth of what is alive if that is more.
+	releaseLimit = 256 << 20       // At a time: giving back holds up whoever wants to stop the world. The runtime does more, slowly.
 )
 
 const (
@@ -141,7 +141,7 @@ func percentFor(alive uint64, rate float64) int {
 // worthCollecting says that a collection would give back a good deal of memory.
 func worthCollecting(u usage) bool {
 	garbage := u.heap - min(u.heap, u.alive)
-	return garbage+u.unused > max(worthwhile, u.alive/8)
+	return garbage+u.unused > max(worthwhile, u.alive/6)
 }
 
 // fit makes the collector work harder when the memory of the container comes to its end.

@@ -44,9 +44,10 @@ func TestWorthCollecting(t *testing.T) {
 	}{
 		{"clean", usage{alive: 50 * mib, heap: 50 * mib}, false},
 		{"little garbage", usage{alive: 50 * mib, heap: 56 * mib}, false},
+		{"little for so much", usage{alive: 50 * mib, heap: 58 * mib}, false},
 		{"garbage", usage{alive: 50 * mib, heap: 60 * mib}, true},
 		{"unused", usage{alive: 50 * mib, heap: 50 * mib, unused: 10 * mib}, true},
-		{"both", usage{alive: 50 * mib, heap: 54 * mib, unused: 4 * mib}, true},
+		{"both", usage{alive: 50 * mib, heap: 55 * mib, unused: 4 * mib}, true},
 		{"small", usage{alive: 5 * mib, heap: 8 * mib}, false},
 		{"stacks are alive and not on the heap", usage{alive: 50 * mib, heap: 20 * mib}, false},
 	} {
@@ -103,7 +104,7 @@ func TestQuietProcessIsCollected(t *testing.T) {
 	for i, test := range []struct {
 		made  uint64 // Since the last look.
 		quiet int
-	}{{50 * mib, 0}, {mib / 2, 0}, {mib / 4, 1}, {0, 2}, {mib / 8, 3}, {9 * mib, 0}, {0, 1}} {
+	}{{50 * mib, 0}, {mib, 0}, {mib / 2, 1}, {0, 2}, {mib / 8, 3}, {9 * mib, 0}, {0, 1}} {
 		c.tune(usage{alive: 50 * mib, heap: 50 * mib, made: c.made + test.made})
 		if c.quiet != test.quiet {
 			t.Errorf("look %d: quiet for %d, want %d", i, c.quiet, test.quiet)
