@@ -21,7 +21,7 @@ PLATFORMS := linux/amd64 linux/arm64 darwin/arm64 windows/amd64
 GOLANGCI_LINT := v2.15.0
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race lint fmt fuzz cross bench-smoke bench-all generate proto docker clean
+.PHONY: help build test race lint fmt fuzz cross bench-smoke bench-all soak generate proto docker clean
 
 help: ## List the targets
 	@awk -F ': .*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -91,6 +91,12 @@ BENCHFLAGS ?=
 
 bench-all: build ## Measure the server beside the control and its goals, 15 minutes: the tables of docs/PERFORMANCE.md
 	$(GO) run ./bench/compare -server ./zenconn $(BENCHFLAGS)
+
+# Arguments of bench/soak for `make soak`, such as SOAKFLAGS="-case channels -workers 2"; -h lists them.
+SOAKFLAGS ?=
+
+soak: build ## Keep the server at half of what it can do for an hour, and print its memory and goroutines over the time
+	$(GO) run ./bench/soak -server ./zenconn $(SOAKFLAGS)
 
 generate: ## Make again what is generated from the code
 	$(GO) generate ./...

@@ -266,6 +266,10 @@ func (t *traffic) pace(begin int64) {
 	}
 }
 
+// paceStep is how long the pacer sleeps at least, though something is due before: to sleep and wake up for each of tens of thousands a second
+// would cost more than to publish them. What is late for that counts as latency.
+const paceStep = 500 * time.Microsecond
+
 // waitUntil sleeps until the time is at; no means that the run has ended before.
 func (t *traffic) waitUntil(at int64) bool {
 	for {
@@ -281,7 +285,7 @@ func (t *traffic) waitUntil(at int64) bool {
 		if now >= at {
 			return true
 		}
-		sleep(min(time.Duration(at-now), 20*time.Millisecond))
+		sleep(min(max(time.Duration(at-now), paceStep), 20*time.Millisecond))
 	}
 }
 
