@@ -130,6 +130,7 @@ func TestExternalRefusesUs(t *testing.T) {
 }
 
 func TestRequest(t *testing.T) {
+	t.Parallel() // It mostly waits.
 	b := open(t, t.TempDir(), defaults())
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

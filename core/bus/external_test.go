@@ -275,6 +275,7 @@ func (p *proxy) forward(from, to net.Conn) {
 
 // A connection over which nothing comes any more is noticed, the waits have an end, and it is used again when it works.
 func TestFrozenExternal(t *testing.T) {
+	t.Parallel() // It mostly waits.
 	srv := runServer(t, "127.0.0.1:0", nil)
 	defer stopServer(srv)
 	p := newProxy(t, srv.Addr().String())

@@ -40,6 +40,7 @@ func beAgent(text string) error {
 
 // An agent's process that is killed takes nothing with it, and does not keep the two others from storing.
 func TestKilledAgent(t *testing.T) {
+	t.Parallel() // It mostly waits.
 	if testing.Short() {
 		t.Skip("it takes many seconds to elect leaders")
 	}

@@ -95,6 +95,7 @@ func store(t *testing.T, b *bus.Bus, body string) {
 
 // Three agents keep what one of them is told, also when one ends in order, and say so when there is no quorum.
 func TestClusterOfAgents(t *testing.T) {
+	t.Parallel() // It mostly waits.
 	if testing.Short() {
 		t.Skip("it takes many seconds to elect leaders")
 	}
@@ -161,6 +162,7 @@ func TestClusterOfAgents(t *testing.T) {
 // The first agent starts, says what it waits for, and is well when the others are there. NATS has them choose their very first leader
 // when all are there, lest an empty majority forget what the others keep.
 func TestFirstAgentWaits(t *testing.T) {
+	t.Parallel() // It mostly waits.
 	if testing.Short() {
 		t.Skip("it takes many seconds to elect leaders")
 	}

@@ -17,6 +17,7 @@ import (
 
 // While all children are replaced, no connection is refused and none that was accepted goes unanswered.
 func TestRestartLosesNoConnection(t *testing.T) {
+	t.Parallel() // It mostly waits.
 	s := start(t, 3, children("server"), nil)
 	before := s.inState(supervise.StateReady)
 	done := make(chan struct{})
@@ -77,6 +78,7 @@ func cast(role string) *casting {
 }
 
 func TestRestartIsGivenUp(t *testing.T) {
+	t.Parallel() // It mostly waits.
 	for name, test := range map[string]struct{ role, want, last string }{
 		"when the replacement does not get ready": {"mute", "child-1: the replacement was not ready within 3s", "was not ready within 3s"},
 		"when the replacement ends": {
@@ -141,6 +143,7 @@ func TestOneRestartAtATime(t *testing.T) {
 
 // A process that crashes while its replacement starts is replaced all the same.
 func TestCrashDuringRestart(t *testing.T) {
+	t.Parallel() // It mostly waits.
 	c := cast("server")
 	s := start(t, 1, c.command, nil)
 	s.inState(supervise.StateReady)

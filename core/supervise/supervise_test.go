@@ -67,6 +67,7 @@ func TestCrash(t *testing.T) {
 }
 
 func TestCrashLoop(t *testing.T) {
+	t.Parallel() // It mostly waits.
 	var role atomic.Value
 	role.Store("crash")
 	s := start(t, 1, func(i int) *exec.Cmd { return children(role.Load().(string))(i) }, func(o *supervise.Options) {
@@ -95,6 +96,7 @@ func TestCrashLoop(t *testing.T) {
 }
 
 func TestPausesGrow(t *testing.T) {
+	t.Parallel() // It mostly waits.
 	s := start(t, 1, children("crash"), func(o *supervise.Options) {
 		o.FirstPause, o.LongestPause, o.LoopEnds = 40*time.Millisecond, time.Hour, 4
 	})
@@ -127,6 +129,7 @@ func TestCannotStart(t *testing.T) {
 }
 
 func TestNotReadyInTime(t *testing.T) {
+	t.Parallel() // It mostly waits.
 	s := start(t, 1, children("mute"), func(o *supervise.Options) { o.ReadyTimeout = 300 * time.Millisecond })
 	s.eventually("it is given up", func() bool { return s.Status()[0].Restarts > 0 })
 	if last := s.Status()[0].LastExit; last.Text != "was not ready within 300ms" {
@@ -158,6 +161,7 @@ func TestReadyLate(t *testing.T) {
 }
 
 func TestStubbornChildIsKilled(t *testing.T) {
+	t.Parallel() // It mostly waits.
 	s := start(t, 2, children("stubborn"), func(o *supervise.Options) { o.DrainTimeout = 200 * time.Millisecond })
 	s.inState(supervise.StateReady)
 	s.stop()

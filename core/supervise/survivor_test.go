@@ -92,6 +92,7 @@ func adopt(t *testing.T, dir string, count int) *supervised {
 }
 
 func TestAdopt(t *testing.T) {
+	t.Parallel() // It mostly waits.
 	dir, left := orphans(t)
 	for pid, c := range left { // They go on without a supervisor, also when they write to a log that nobody reads.
 		if got, err := c.ask("say nobody reads this"); err != nil || got != pid {
@@ -141,6 +142,7 @@ func TestAdopt(t *testing.T) {
 
 // Who knows that the survivors are out of date asks for their replacement at once.
 func TestReplaceSurvivors(t *testing.T) {
+	t.Parallel() // It mostly waits.
 	dir, left := orphans(t)
 	for _, c := range left {
 		c.Close()
@@ -159,6 +161,7 @@ func TestReplaceSurvivors(t *testing.T) {
 
 // Those for whom there is no place any more are drained.
 func TestAdoptFewer(t *testing.T) {
+	t.Parallel() // It mostly waits.
 	dir, left := orphans(t)
 	for _, c := range left {
 		c.Close()

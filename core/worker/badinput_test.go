@@ -154,6 +154,7 @@ func TestTenThousandSubscriptions(t *testing.T) {
 }
 
 func TestSlowReaderIsCutOffAlone(t *testing.T) {
+	t.Parallel() // It mostly waits.
 	c := open()
 	c.Client.Limits.QueueSize, c.Client.Limits.QueueMessages = 64<<10, 100
 	c.Client.Limits.CommandsPerSecond = 0

@@ -49,6 +49,7 @@ func (s *stubborn) set(err error, hold chan struct{}) {
 
 // In durable mode a publisher is answered when his message is recorded, and refused, with nothing published, while it could not be.
 func TestDurablePublish(t *testing.T) {
+	t.Parallel() // It mostly waits.
 	store := &stubborn{}
 	recorder := audit.New(store, audit.Options{Durable: true, Block: true, BlockTimeout: 3 * time.Second, DrainTimeout: time.Millisecond})
 	ctx, cancel := context.WithCancel(t.Context())

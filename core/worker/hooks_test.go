@@ -270,6 +270,7 @@ func TestEndsAreTold(t *testing.T) {
 
 // When the server stops, every end is told or counted, and a plugin that is stuck does not hold it up.
 func TestEndsAtShutdown(t *testing.T) {
+	t.Parallel() // It mostly waits.
 	for name, stuck := range map[string]bool{"quick": false, "stuck": true} {
 		t.Run(name, func(t *testing.T) {
 			var mu sync.Mutex

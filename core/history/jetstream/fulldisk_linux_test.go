@@ -16,6 +16,7 @@ import (
 
 // A disk that is full refuses, promptly, and nothing that was acknowledged is lost when there is room again.
 func TestFullDisk(t *testing.T) {
+	t.Parallel() // It mostly waits.
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=32m"); err != nil {
 		t.Skipf("cannot mount a small disk (that takes root): %v", err)

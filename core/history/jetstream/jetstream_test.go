@@ -33,6 +33,7 @@ func one(limits history.Limits) map[string]jetstream.Namespace {
 }
 
 func TestConformance(t *testing.T) {
+	t.Parallel() // It mostly waits.
 	historytest.Run(t, func(t *testing.T, limits history.Limits) history.Store {
 		s := openStore(t, openBus(t, t.TempDir(), embedded()), one(limits))
 		run(t, s)
@@ -42,6 +43,7 @@ func TestConformance(t *testing.T) {
 
 // Writers that may not be alone compare and swap.
 func TestConformanceWithOthers(t *testing.T) {
+	t.Parallel() // It mostly waits.
 	historytest.Run(t, func(t *testing.T, limits history.Limits) history.Store {
 		c := embedded()
 		c.Listen = "127.0.0.1:0"

@@ -63,6 +63,7 @@ func TestRestart(t *testing.T) {
 
 // A position survives its publications, if somebody was there to write it down.
 func TestRestartAfterExpiry(t *testing.T) {
+	t.Parallel() // It mostly waits.
 	limits := history.Limits{Size: 5, TTL: 2 * time.Second}
 	for name, orderly := range map[string]bool{"orderly end": true, "killed": false} {
 		t.Run(name, func(t *testing.T) {
