@@ -11,9 +11,6 @@ TESTFLAGS ?=
 PACKAGES  ?= ./test/... ./plugins/... ./hooks/... ./...
 # A package that takes longer than that hangs: it is ended with the stacks of all its goroutines. Tests that run in parallel mostly wait.
 LIMITS    := -timeout 8m -parallel 8
-# The race detector watches all but the compiler of plugins and the SQL engine: they are not ours, share nothing, and take ten times
-# as long with it.
-RACE      := -race '-gcflags=github.com/tetratelabs/wazero/...=-race=false' '-gcflags=modernc.org/...=-race=false'
 # How long `make fuzz` spends on each target.
 FUZZTIME  ?= 10s
 
@@ -33,12 +30,7 @@ test: node-modules ## Run every test this machine can run and list what it canno
 	@$(GO) run ./internal/testreport $(LIMITS) $(TESTFLAGS) $(PACKAGES)
 
 race: node-modules ## The same with the race detector (needs a C compiler)
-	@$(GO) run ./internal/testreport $(LIMITS) $(RACE) $(TESTFLAGS) $(PACKAGES)
-
-# The server that the tests run, with the race detector: built once, its path goes into ZENCONN_TEST_BINARY.
-.PHONY: race-binary
-race-binary:
-	$(GO) build $(RACE) -o $(BINARY) .
+	@$(GO) run ./internal/testreport $(LIMITS) -race $(TESTFLAGS) $(PACKAGES)
 
 # The Node packages of the end-to-end tests, when there is Node. Without them those tests skip and say so.
 .PHONY: node-modules

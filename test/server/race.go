@@ -2,5 +2,5 @@
 
 package server
 
-// buildFlags make a test that runs under the race detector watch the server too, as far as the Makefile's tests are watched.
-var buildFlags = []string{"-race", "-gcflags=github.com/tetratelabs/wazero/...=-race=false", "-gcflags=modernc.org/...=-race=false"}
+// buildFlags make a test that runs under the race detector watch the server too.
+var buildFlags = []string{"-race"}
