@@ -182,6 +182,9 @@ func TestAllocations(t *testing.T) {
 		budget(format.String()+" history reply", 0, func() { format.AppendReply(buf, history) })
 		budget(format.String()+" publication", 0, func() { e.AppendPublication(buf, "room:1", 0, p) })
 		budget(format.String()+" publication frame", 0, func() { e.AppendPublicationFrame(buf, "room:1", 0, p) })
+		budget(format.String()+" publication frame, numbered", 0, func() {
+			(e | protocol.Numbered).AppendPublicationFrame(buf, "room:1", 7, p)
+		})
 		budget(format.String()+" frame", 0, func() { e.AppendFrame(buf, p.Data) })
 		var m command
 		budget(format.String()+" publish command", 3, func() { // The request, its channel and its data.
