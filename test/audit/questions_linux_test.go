@@ -206,14 +206,18 @@ func TestQuestions(t *testing.T) {
 	}
 	ask := func(args ...string) []map[string]any {
 		t.Helper()
-		if *full {
-			if _, took := execute(args...); took > time.Second {
-				t.Errorf("%q took %v", args, took)
-			} else {
-				t.Logf("%q took %v, the start of the command included", args, took.Round(time.Millisecond))
+		if *full { // Of five times the shortest: what else the machine does is not the question's.
+			least := time.Hour
+			for range 5 {
+				_, took := execute(args...)
+				least = min(least, took)
 			}
+			if least > time.Second {
+				t.Errorf("%q took %v", args, least)
+			}
+			t.Logf("%q took %v, the start of the command included", args, least.Round(time.Millisecond))
 		}
-		stdout, took := execute(append(args[:len(args):len(args)], "--limit", "1000000")...)
+		stdout, took := execute(append(slices.Clip(args), "--limit", "1000000")...)
 		var answer []map[string]any
 		for decoder := json.NewDecoder(strings.NewReader(stdout)); decoder.More(); {
 			row := map[string]any{}
