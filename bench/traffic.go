@@ -266,9 +266,18 @@ func (t *traffic) pace(begin int64) {
 	}
 }
 
-// paceStep is how long the pacer sleeps at least, though something is due before: to sleep and wake up for each of tens of thousands a second
-// would cost more than to publish them. What is late for that counts as latency.
+// paceStep is how long the pacer sleeps at least at rates that make several due in that time: to sleep and wake up for each of tens of
+// thousands a second would cost more than to publish them. What is late for that counts as latency.
 const paceStep = 500 * time.Microsecond
+
+// pause returns how long the pacer sleeps when the next publication is due in so long.
+func (t *traffic) pause(left time.Duration) time.Duration {
+	const several = 5
+	if t.options.Rate*paceStep.Seconds() >= several {
+		left = max(left, paceStep)
+	}
+	return min(left, 20*time.Millisecond)
+}
 
 // waitUntil sleeps until the time is at; no means that the run has ended before.
 func (t *traffic) waitUntil(at int64) bool {
@@ -285,7 +294,7 @@ func (t *traffic) waitUntil(at int64) bool {
 		if now >= at {
 			return true
 		}
-		sleep(min(max(time.Duration(at-now), paceStep), 20*time.Millisecond))
+		sleep(t.pause(time.Duration(at - now)))
 	}
 }
 
