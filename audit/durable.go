@@ -48,9 +48,6 @@ func (r *Recorder) Admit(ctx context.Context) error {
 	return nil
 }
 
-// Discards says that nothing is stored of what is recorded.
-func (r *Recorder) Discards() bool { return r.sink == nil }
-
 // Waits says whether RecordDurable waits for anything.
 func (r *Recorder) Waits() bool { return r.sink != nil && r.options.Durable }
 

@@ -199,9 +199,6 @@ func (s *Session) recordMessage(out *outgoing) error {
 	if s.node.Unrecorded {
 		return nil
 	}
-	if s.node.discards() {
-		return nil
-	}
 	m := s.node.message(out.ns, out.pub, out.verdict, out.out.Deliveries)
 	m.Decisions = out.decisions
 	m.User, m.Session, m.ClientID = s.client.User, s.id, s.client.Name

@@ -16,8 +16,6 @@ type Durability interface {
 	RecordDurable(ctx context.Context, event audit.Event) error
 	// Waits says whether RecordDurable waits for anything. It is always the same.
 	Waits() bool
-	// Discards says that nothing is recorded. It is always the same.
-	Discards() bool
 }
 
 // Drops hears of messages that sessions did not get; see audit.Recorder. It may be called concurrently and does not wait.
@@ -63,9 +61,6 @@ func (n *Node) recordMessage(ctx context.Context, m *audit.Message) error {
 	}
 	return nil
 }
-
-// discards says that messages are not recorded.
-func (n *Node) discards() bool { return n.Durability != nil && n.Durability.Discards() }
 
 // waits says whether recordMessage waits for anything.
 func (n *Node) waits() bool { return n.Durability != nil && n.Durability.Waits() }
