@@ -28,7 +28,7 @@ var message = m{
 }
 
 func TestJSONSchema(t *testing.T) {
-	c := mustBundle(t, t.TempDir(), config.Plugin{Name: "json-schema", Config: m{"rules": []any{
+	c := mustBundle(t, compiled, config.Plugin{Name: "json-schema", Config: m{"rules": []any{
 		m{"channel": "chat:*", "schema": message},
 		m{"channel": "*:strict", "schema": m{"required": []any{"a"}}, "code": 4000},
 		m{"method": "add", "schema": m{"type": "array", "items": m{"type": "integer"}, "minItems": 1}, "code": 422},
@@ -100,7 +100,7 @@ func TestJSONSchema(t *testing.T) {
 func TestJSONSchemaConfiguration(t *testing.T) {
 	schema := func(schema any) m { return m{"rules": []any{m{"channel": "*", "schema": schema}}} }
 	const at = "config.rules[0].schema"
-	testRefused(t, t.TempDir(), "json-schema", map[string]map[string]any{
+	testRefused(t, compiled, "json-schema", map[string]map[string]any{
 		"config.rules is missing or empty":                                 {},
 		"rules is all there is in config":                                  {"rules": []any{1}, "more": 1},
 		"config.rules[0] is not an object":                                 {"rules": []any{1}},

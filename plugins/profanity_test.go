@@ -25,7 +25,7 @@ func buildPlugin(t *testing.T, name string) string {
 }
 
 func TestProfanity(t *testing.T) {
-	file, cache := buildPlugin(t, "profanity"), t.TempDir()
+	file, cache := buildPlugin(t, "profanity"), compiled
 	words := []any{"Darn", "größe"}
 	pass, masked := hooks.Answer{Verdict: hooks.Pass}, hooks.Answer{Verdict: hooks.Pass, Modified: true}
 	refused := func(reason string) hooks.Answer { return hooks.Answer{Verdict: hooks.Deny, Code: 400, Reason: reason} }

@@ -51,7 +51,7 @@ func passes(t testing.TB, c *hooks.Chain, e *hooks.Publish, times int) (passed i
 }
 
 func TestRateLimitScopes(t *testing.T) {
-	cache := t.TempDir()
+	cache := compiled
 	for _, per := range []struct{ name, same, other string }{ // user/client/address/channel
 		{"user", "alice/2/192.0.2.2/room:2", "bob/1/192.0.2.1/room:1"},
 		{"session", "bob/1/192.0.2.2/room:2", "alice/2/192.0.2.1/room:1"},
@@ -96,7 +96,7 @@ func TestRateLimitScopes(t *testing.T) {
 }
 
 func TestRateLimitHooks(t *testing.T) {
-	c := limiting(t, t.TempDir(), host.Options{}, limit("connect", "address", 1), limit("subscribe", "user", 2, "channel", "room:*"),
+	c := limiting(t, compiled, host.Options{}, limit("connect", "address", 1), limit("subscribe", "user", 2, "channel", "room:*"),
 		limit("rpc", "user", 3, "method", "*.write", "reason", "slow \"down\""), limit("rpc", "session", 4))
 	client := hooks.Client{ID: "1", User: "alice", RemoteAddr: "192.0.2.1"}
 	denied := func(reason string) hooks.Answer { return hooks.Answer{Verdict: hooks.Deny, Code: 111, Reason: reason} }
@@ -124,7 +124,7 @@ func TestRateLimitHooks(t *testing.T) {
 
 // In the test's own time: tokens come back one by one, and no more than the burst.
 func TestRateLimitRefills(t *testing.T) {
-	cache := t.TempDir()
+	cache := compiled
 	synctest.Test(t, func(t *testing.T) {
 		c := limiting(t, cache, host.Options{KV: host.NewMemory()}, map[string]any{"on": "publish", "rate": 10, "burst": 30})
 		e := publication("alice", "1", "192.0.2.1", "room")
@@ -158,7 +158,7 @@ func (k *countingKV) Get(ctx context.Context, plugin, key string) ([]byte, uint6
 // Neither one who is far from the limit nor one who is beyond it keeps the store busy.
 func TestRateLimitSparesTheStore(t *testing.T) {
 	kv := &countingKV{KV: host.NewMemory()}
-	c := limiting(t, t.TempDir(), host.Options{KV: kv}, limit("publish", "user", 1000))
+	c := limiting(t, compiled, host.Options{KV: kv}, limit("publish", "user", 1000))
 	if n := passes(t, c, publication("alice", "1", "", "room"), 5000); n != 1000 {
 		t.Errorf("%d passed, want 1000", n)
 	}
@@ -169,7 +169,7 @@ func TestRateLimitSparesTheStore(t *testing.T) {
 
 // Two nodes, each with several instances, share what there is: never more passes.
 func TestRateLimitIsOneForAllNodes(t *testing.T) {
-	cache, kv := t.TempDir(), host.NewMemory()
+	cache, kv := compiled, host.NewMemory()
 	nodes := []*hooks.Chain{
 		limiting(t, cache, host.Options{KV: kv}, limit("publish", "user", 500)), limiting(t, cache, host.Options{KV: kv}, limit("publish", "user", 500)),
 	}
@@ -198,7 +198,7 @@ func (brokenKV) Get(context.Context, string, string) ([]byte, uint64, error) {
 
 // Without a store, or without the right to use it, nobody passes unless the operator says so.
 func TestRateLimitWithoutStore(t *testing.T) {
-	cache := t.TempDir()
+	cache := compiled
 	for _, tt := range []struct {
 		onError string
 		allow   bool
@@ -227,7 +227,7 @@ func TestRateLimitConfiguration(t *testing.T) {
 	one := func(more ...any) map[string]any {
 		return map[string]any{"limits": []any{limit("publish", "user", 5, more...)}}
 	}
-	testRefused(t, t.TempDir(), "rate-limit", map[string]map[string]any{
+	testRefused(t, compiled, "rate-limit", map[string]map[string]any{
 		"config.limits is missing or empty":                              {},
 		"config.limits must be a list, and is all there is":              {"limits": 5},
 		"config.limits is all there is in it":                            {"limits": []any{limit("publish", "user", 5)}, "more": 1},

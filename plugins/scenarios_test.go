@@ -29,7 +29,7 @@ func TestScenarios(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			b, cache := bundles[0], t.TempDir()
+			b, cache := bundles[0], compiled
 			load := func(l scenario.Load) (hooks.Plugin, error) {
 				if filepath.Ext(b.File) == ".lua" {
 					return lua.LoadSource(b.File, b.Source, lua.Options{Name: name, Config: l.Config, Services: l.Services, Rights: l.Rights, Logger: l.Log})
