@@ -38,7 +38,7 @@ type Client struct {
 	HandshakeTimeout time.Duration `koanf:"handshake_timeout" doc:"Time a client has for its HTTP request."`
 	ConnectTimeout   time.Duration `koanf:"connect_timeout" doc:"Time a client has for its connect command before it is closed with 3502."`
 	WriteTimeout     time.Duration `koanf:"write_timeout" doc:"Time a full socket may take nothing before the connection is closed."`
-	ReadBuffer       Size          `koanf:"read_buffer" doc:"Read buffer of a connection."`
+	ReadBuffer       Size          `koanf:"read_buffer" doc:"Read buffer of a connection over which something comes; while nothing does it has none."`
 	Flushers         int           `koanf:"flushers" doc:"Goroutines that write what is queued; 0: half the processors, at least one."`
 	WebSocket        WebSocket     `koanf:"websocket"`
 	Ping             Ping          `koanf:"ping"`

@@ -12,7 +12,7 @@ func Default() Config {
 			HandshakeTimeout: 5 * time.Second,
 			ConnectTimeout:   15 * time.Second,
 			WriteTimeout:     10 * time.Second,
-			ReadBuffer:       1 << 10,
+			ReadBuffer:       4 << 10,
 			WebSocket: WebSocket{
 				Paths:       []string{"/connection/websocket"},
 				Compression: Compression{Level: 1, MinSize: 512},
