@@ -193,7 +193,7 @@ func TestNothingWaitsForAWaitingCommand(t *testing.T) {
 
 // A publication costs so many allocations: what it consists of, and the frames that leave. Pools lose some of theirs under the race
 // detector.
-func TestAllocations(t *testing.T) {
+func TestAllocationsOfAPublication(t *testing.T) {
 	s, _, client := open(t, histories.NewMemory(histories.Options{}))()
 	go io.Copy(io.Discard, client) //nolint:errcheck // It ends with the connection.
 	command := []byte(`{"id":3,"publish":{"channel":"room","data":{"text":"hello"}}}`)
