@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"syscall"
 	"testing"
@@ -32,7 +33,8 @@ type engine struct {
 
 	conn driver.Conn
 
-	running *exec.Cmd // nil: it is not.
+	running *os.Process // nil: it is not.
+	ended   chan struct{}
 	mu      sync.Mutex
 	said    bytes.Buffer // Guarded by mu.
 }
@@ -94,11 +96,24 @@ func (e *engine) start() {
 		e.t.Fatal(err)
 	}
 	args := append(e.command[1:len(e.command):len(e.command)], "-path", filepath.Join(e.dir, "data"), "-native", e.address)
-	e.running = exec.Command(e.command[0], args...) //nolint:gosec // What the environment names.
-	e.running.Stdout, e.running.Stderr = e, e
-	if err := e.running.Start(); err != nil {
+	started := make(chan error)
+	cmd, ended := exec.Command(e.command[0], args...), make(chan struct{}) //nolint:gosec // What the environment names.
+	cmd.Stdout, cmd.Stderr = e, e
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // Also when the test ends in a panic.
+	go func() {
+		defer close(ended)
+		runtime.LockOSThread() // The death that counts is that of the thread.
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			cmd.Wait() //nolint:errcheck // It is killed.
+		}
+	}()
+	if err := <-started; err != nil {
 		e.t.Fatal(err)
 	}
+	e.running, e.ended = cmd.Process, ended
 	chaos.Await(e.t, chaos.Patience, "ClickHouse answers", func() string {
 		ctx, cancel := context.WithTimeout(e.t.Context(), 10*time.Second)
 		defer cancel()
@@ -112,8 +127,8 @@ func (e *engine) start() {
 // kill ends it at once. It does nothing to one that has ended.
 func (e *engine) kill() {
 	if e.running != nil {
-		e.running.Process.Kill() //nolint:errcheck // If it has ended by itself, that shows elsewhere.
-		e.running.Wait()         //nolint:errcheck // It was killed.
+		e.running.Kill() //nolint:errcheck // If it has ended by itself, that shows elsewhere.
+		<-e.ended
 		e.running = nil
 	}
 }
@@ -125,7 +140,7 @@ func (e *engine) thaw() { e.signal(syscall.SIGCONT) }
 
 func (e *engine) signal(s os.Signal) {
 	e.t.Helper()
-	if err := e.running.Process.Signal(s); err != nil {
+	if err := e.running.Signal(s); err != nil {
 		e.t.Fatal(err)
 	}
 }
