@@ -191,18 +191,6 @@ func TestNothingWaitsForAWaitingCommand(t *testing.T) {
 	await(t, client, `"id":4,"publish"`)
 }
 
-// A publication costs so many allocations: what it consists of, and the frames that leave. Pools lose some of theirs under the race
-// detector.
-func TestAllocationsOfAPublication(t *testing.T) {
-	s, _, client := open(t, histories.NewMemory(histories.Options{}))()
-	go io.Copy(io.Discard, client) //nolint:errcheck // It ends with the connection.
-	command := []byte(`{"id":3,"publish":{"channel":"room","data":{"text":"hello"}}}`)
-	const most = 11
-	if n := testing.AllocsPerRun(1000, func() { s.Handle(command); s.Flush() }); n > most {
-		t.Errorf("%v allocations, want at most %v", n, most)
-	}
-}
-
 func BenchmarkEcho(b *testing.B) {
 	s, _, client := open(b, histories.NewMemory(histories.Options{}))()
 	go io.Copy(io.Discard, client) //nolint:errcheck // It ends with the connection.
