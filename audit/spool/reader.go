@@ -94,7 +94,9 @@ func (r *reader) read(ctx, enough context.Context, within time.Duration) (*messa
 				return nil, ctx.Err()
 			}
 			r.close(ctx)
-			if !r.fresh { // The bus removes consumers that were idle while the store was down, and loses them when it starts again.
+			// The bus removes consumers that were idle while the store was down, and loses them when it starts again. Whether it is there at all,
+			// the next attempt to make one tells.
+			if !r.fresh || errors.Is(err, natsjs.ErrNoHeartbeat) {
 				r.fresh = true
 				continue
 			}
