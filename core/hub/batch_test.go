@@ -100,15 +100,15 @@ func TestBatchWaitsForItsDelay(t *testing.T) {
 			for n := range 5 {
 				b.publish(ns, "ticks", 10*round+n, core.ID{})
 			}
-			time.Sleep(delay - time.Millisecond)
+			<-time.After(delay - time.Millisecond)
 			if synctest.Wait(); conn.writes() != round {
 				t.Errorf("%d writes before the delay of round %d", conn.writes(), round)
 			}
-			time.Sleep(2 * time.Millisecond)
+			<-time.After(2 * time.Millisecond)
 			if synctest.Wait(); conn.writes() != round+1 {
 				t.Errorf("%d writes after round %d: what waits together leaves together", conn.writes(), round)
 			}
-			time.Sleep(time.Hour) // Nothing happens in a channel that is quiet.
+			<-time.After(time.Hour) // Nothing happens in a channel that is quiet.
 		}
 		expect(t, "in the end", conn, 0, 1, 2, 3, 4, 10, 11, 12, 13, 14, 20, 21, 22, 23, 24)
 		if got := testutil.ToFloat64(b.metrics.Batches.Flushed.WithLabelValues("delay")); got != 3 {
@@ -130,10 +130,10 @@ func TestBatchIsFull(t *testing.T) {
 			b.publish(ns, "ticks", n, core.ID{})
 		}
 		expect(t, "before the delay", conn, 0, 1, 2, 3, 4, 5, 6, 7)
-		time.Sleep(delay - time.Millisecond)
+		<-time.After(delay - time.Millisecond)
 		b.publish(ns, "ticks", 9, core.ID{})
 		expect(t, "just before the delay", conn, 0, 1, 2, 3, 4, 5, 6, 7)
-		time.Sleep(2 * time.Millisecond)
+		<-time.After(2 * time.Millisecond)
 		expect(t, "after the delay", conn, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9)
 
 		big := &core.Publication{Channel: "ticks", Data: []byte(`{"n":10,"x":"` + strings.Repeat("x", 70_000) + `"}`)}
@@ -153,7 +153,7 @@ func TestBatchOfTheNewest(t *testing.T) {
 			b.publish(ns, "state", n, core.ID{})
 		}
 		expect(t, "before the delay", conn)
-		time.Sleep(delay + time.Millisecond)
+		<-time.After(delay + time.Millisecond)
 		expect(t, "after the delay", conn, 8)
 		if got := testutil.ToFloat64(b.metrics.Batches.Outdated.WithLabelValues("default")); got != 8 {
 			t.Errorf("%v publications count as outdated, want 8", got)
@@ -190,7 +190,7 @@ func TestBatchAndMembership(t *testing.T) {
 				if !m.Release(at) {
 					t.Error("the newcomer misses something")
 				}
-				time.Sleep(2 * delay)
+				<-time.After(2 * delay)
 				expect(t, "who stayed", stayed, 1, 2, 3)
 				expect(t, "the sender of 2", sent, 1, 3)
 				expect(t, "who left", left, 1, 2)
@@ -224,7 +224,7 @@ func TestBatchHeld(t *testing.T) {
 		m.Release(core.Position{})
 		queue.Flush()
 		b.publish(ns, "ticks", 3, core.ID{})
-		time.Sleep(2 * delay)
+		<-time.After(2 * delay)
 		expect(t, "in the end", conn, 0, 1, 2, 3)
 	})
 }
@@ -271,7 +271,7 @@ func TestBatchFromElsewhere(t *testing.T) {
 			h.Deliver([]hub.Live{{Pub: pub, Epoch: at.Epoch}})
 		}
 		expect(t, "before the delay", conn)
-		time.Sleep(2 * delay)
+		<-time.After(2 * delay)
 		expect(t, "after it", conn, 1, 2, 3, 4)
 		if conn.writes() != 1 {
 			t.Errorf("%d writes for one batch", conn.writes())
@@ -317,7 +317,7 @@ func TestBatchUnderRace(t *testing.T) {
 					t.Error("a member misses something")
 				}
 				q.Flush()
-				time.Sleep(time.Millisecond)
+				<-time.After(time.Millisecond)
 				h.Leave(m)
 				got := conn.numbers()
 				for i, n := range got {
@@ -332,7 +332,7 @@ func TestBatchUnderRace(t *testing.T) {
 	wg.Wait()
 	deadline := time.Now().Add(30 * time.Second)
 	for len(stayed.numbers()) < all && time.Now().Before(deadline) {
-		time.Sleep(time.Millisecond)
+		<-time.After(time.Millisecond)
 	}
 	if got := stayed.numbers(); len(got) != all || !slices.IsSorted(got) {
 		t.Errorf("who stayed got %d of %d publications, in order: %v", len(got), all, slices.IsSorted(got))

@@ -305,7 +305,7 @@ func TestCompressionNegotiation(t *testing.T) {
 	} {
 		t.Run(offer, func(t *testing.T) {
 			var headers []string
-			for _, value := range strings.Split(offer, " | ") {
+			for value := range strings.SplitSeq(offer, " | ") {
 				headers = append(headers, "Sec-WebSocket-Extensions: "+value)
 			}
 			_, answer := r.handshake(headers...)
