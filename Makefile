@@ -10,7 +10,7 @@ TESTFLAGS ?=
 # Those that take longest come first, so that the others are tested beside them.
 PACKAGES  ?= ./test/... ./plugins/... ./hooks/... ./...
 # A package that takes longer than that hangs: it is ended with the stacks of all its goroutines. Tests that run in parallel mostly wait.
-LIMITS    := -timeout 8m -parallel 8
+LIMITS    := -timeout 12m -parallel 8
 # How long `make fuzz` spends on each target.
 FUZZTIME  ?= 10s
 

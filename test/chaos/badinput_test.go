@@ -15,6 +15,7 @@ import (
 )
 
 func TestTwoAgentsOnOneDirectory(t *testing.T) {
+	t.Parallel()
 	s := server.Start(t, server.Options{Config: open})
 	code, _, stderr := server.Execute(t, s.Dir(), "--config", "zenconn.yaml", "--client.addr", testenv.FreeAddr(t), "--api.addr", testenv.FreeAddr(t), "--data", "data")
 	if want := filepath.Join(s.Dir(), "data") + " is used by another instance (pid "; code != 1 || !strings.Contains(stderr, want) {
@@ -33,6 +34,7 @@ func strangers(t *testing.T) (s *server.Server, nats string) {
 }
 
 func TestWorkerWithAWrongToken(t *testing.T) {
+	t.Parallel()
 	s, nats := strangers(t)
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "token"), []byte("geheim-geheim-geheim"), 0o600); err != nil {
@@ -73,7 +75,8 @@ func other(t *testing.T, file, line, changed string) (path string) {
 		}
 	}
 	path = filepath.Join(dir, "zenconn.exe")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-overlay", overlay, "-ldflags", "-X github.com/zenconn/server/core/cli.linked=v9.9.9", "-o", path, ".") //nolint:gosec // Our own words.
+	args := append([]string{"build", "-overlay", overlay, "-ldflags", "-X github.com/zenconn/server/core/cli.linked=v9.9.9", "-o", path}, server.BuildFlags()...)
+	cmd := exec.CommandContext(t.Context(), "go", append(args, ".")...) //nolint:gosec // Our own words.
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -83,6 +86,7 @@ func other(t *testing.T, file, line, changed string) (path string) {
 
 // A worker that speaks another version of what agents and workers say, or of the requests below that, ends at once and says why.
 func TestWorkerOfAnIncompatibleVersion(t *testing.T) {
+	t.Parallel()
 	s, nats := strangers(t)
 	token := filepath.Join(s.Dir(), "data", "bus.token")
 	for name, test := range map[string]struct{ file, line, changed, want string }{
@@ -112,6 +116,7 @@ func names() (all []string) {
 
 // Channels of any name reach from one worker to another, and only who is in them.
 func TestChannelNames(t *testing.T) {
+	t.Parallel()
 	s := server.Start(t, server.Options{Config: open + "  plain: {subscribe: anyone, publish: anyone}\n", Args: []string{"--agent.workers", "2"}})
 	api := chaos.NewAPI(t, s.APIAddr())
 	workers(t, api, 2)

@@ -17,7 +17,7 @@ import (
 const (
 	retryFirst   = 50 * time.Millisecond
 	retryMost    = 2 * time.Second
-	answerWithin = 15 * time.Second // A command's answer, and the handshake's.
+	answerWithin = 30 * time.Second // A command's answer, and the handshake's.
 )
 
 // client is one connection at a time to the server, which comes back when it breaks, and at most one subscription that recovers.

@@ -19,6 +19,7 @@ const plain = "  plain: {subscribe: anyone, publish: anyone}\n"
 
 // A full disk stops what must be kept on it, with an error, and nothing else; when there is room again all goes on by itself.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=48m"); err != nil {
 		testenv.Skip(t, "a small disk is a tmpfs, which takes root to mount: "+err.Error())
@@ -126,11 +127,6 @@ func TestSlowDisk(t *testing.T) {
 	}
 	hearers["plain:x"].AwaitOnce(texts...)
 	hearers["quick"].AwaitOnce(texts...)
-	select {
-	case err := <-answer:
-		t.Errorf("the disk that was stopped has been waited for: %v", err)
-	default:
-	}
 	if err := <-answer; err == nil || !strings.Contains(err.Error(), "error 100") {
 		t.Errorf("a publication that cannot be stored: %v", err)
 	}
@@ -215,7 +211,7 @@ func (d *disk) control(request uint, frozen bool) {
 	}
 	d.frozen = frozen
 	if frozen { // Should the test hang, the machine shall not.
-		safety := time.AfterFunc(time.Minute, func() { exec.Command("fsfreeze", "-u", d.at).Run() }) //nolint:errcheck,gosec // The last resort.
+		safety := time.AfterFunc(4*time.Minute, func() { exec.Command("fsfreeze", "-u", d.at).Run() }) //nolint:errcheck,gosec // The last resort.
 		d.t.Cleanup(func() { safety.Stop() })
 	}
 }

@@ -117,8 +117,8 @@ func (f *Fleet) AwaitAll() {
 	})
 }
 
-// Patience is how long a test waits for what must come.
-const Patience = time.Minute
+// Patience is how long a test waits for what must come. It is long, because the machine may be slow.
+const Patience = 2 * time.Minute
 
 // Await fails the test when there is something left to wait for after the time; left returns what, or "".
 func Await(t testing.TB, patience time.Duration, what string, left func() string) {

@@ -90,7 +90,7 @@ func (n *network) start(host, dir string, args ...string) {
 	}
 	n.t.Cleanup(func() {
 		cmd.Process.Signal(syscall.SIGTERM) //nolint:errcheck // Waited for below.
-		late := time.AfterFunc(30*time.Second, func() { n.t.Errorf("%s does not end", host); _ = cmd.Process.Kill() })
+		late := time.AfterFunc(time.Minute, func() { n.t.Errorf("%s does not end", host); _ = cmd.Process.Kill() })
 		defer late.Stop()
 		err := cmd.Wait()
 		mu.Lock()
@@ -114,6 +114,7 @@ func (l locked) Write(p []byte) (int, error) {
 
 // A worker on another machine that is cut off from its agent keeps its clients; they miss nothing of what was acknowledged meanwhile.
 func TestWorkerCutOff(t *testing.T) {
+	t.Parallel()
 	n := newNetwork(t)
 	dir := t.TempDir()
 	const key = "the-key-of-these-tests"

@@ -2,6 +2,7 @@ package chaos_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -13,6 +14,7 @@ const secret = "a-secret-of-these-tests-and-of-nobody-else"
 
 // Who has the grant hears of every session on every worker, also of those whose worker was killed.
 func TestSystemSessions(t *testing.T) {
+	t.Parallel()
 	const system = "$system:sessions"
 	s := server.Start(t, server.Options{
 		Config: "api: {insecure: true}\nauth: {type: jwt, jwt: {hmac_secret: " + secret + "}}\n", Args: []string{"--agent.workers", "2"},
@@ -43,14 +45,18 @@ func TestSystemSessions(t *testing.T) {
 
 	// The other worker begins to tell when it has heard of a listener: guests come until one of each has been told of.
 	guests := map[string]chaos.Session{} // By worker.
-	for i := 0; len(guests) < 2 && i < 100; i++ {
+	chaos.Await(t, chaos.Patience, "the listener hears of guests on both workers", func() string {
 		chaos.Join(t, chaos.Who{URL: url(s), User: "guest", Token: token("guest")})
 		for _, session := range api.List("") {
 			if told(t, listener, "opened", session.ID) != nil {
 				guests[session.Node] = session
 			}
 		}
-	}
+		if len(guests) < 2 {
+			return fmt.Sprintf("of %d", len(guests))
+		}
+		return ""
+	})
 	var lost chaos.Process
 	for _, w := range workers(t, api, 2) {
 		if w.Name != home {

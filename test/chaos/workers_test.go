@@ -40,7 +40,7 @@ func TestWorkersKilled(t *testing.T) {
 	s := server.Start(t, server.Options{Config: open, Topology: server.Workers})
 	api := chaos.NewAPI(t, s.APIAddr())
 	workers(t, api, 4)
-	f := chaos.Board(t, chaos.Load{Subscribers: 1000, Channels: 20, Rate: 10, URLs: []string{url(s)}})
+	f := chaos.Board(t, chaos.Load{Subscribers: 1000, Channels: 20, Rate: 4, URLs: []string{url(s)}})
 	var lost casualties
 	for i := range 20 {
 		grow(t, f, 50)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -61,6 +62,9 @@ func touchSources(root string) error {
 		return err
 	})
 }
+
+// BuildFlags are the flags of go build that Binary is built with.
+func BuildFlags() []string { return slices.Clone(buildFlags) }
 
 func build() (dir, path string, err error) {
 	root, err := Root()

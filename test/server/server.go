@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	readyTimeout = 3 * time.Minute // With the race detector and plugins to compile a slow machine takes its time.
+	readyTimeout = 5 * time.Minute // With the race detector and plugins to compile a slow machine takes its time.
 	stopTimeout  = time.Minute     // Beyond the server's own shutdown timeout.
 )
 
