@@ -13,8 +13,8 @@ import (
 // The bounds of waiting.
 const (
 	tick         = 100 * time.Millisecond // Between two looks at the run, and two reports of its progress.
-	stallTime    = 5 * time.Second        // Without any arrival while publications are under way, a run is ended.
-	drainQuiet   = 2 * time.Second        // At the end, stragglers are given up when nothing has come for so long,
+	stallTime    = 10 * time.Second       // Without any arrival while publications are under way, a run is ended.
+	drainQuiet   = 4 * time.Second        // At the end, stragglers are given up when nothing has come for so long,
 	drainTime    = 30 * time.Second       // or after this.
 	drainGrace   = 100 * time.Millisecond // When all have come: so that duplicates are seen.
 	filesOfOurs  = 64                     // Open files beside the connections.

@@ -36,6 +36,7 @@ func url(addr string) string { return "ws://" + addr + "/connection/websocket" }
 
 // Every scenario, in both protocols, against the server as it is without any configuration.
 func TestAgainstTheServer(t *testing.T) {
+	t.Parallel()
 	s := server.Start(t, server.Options{Args: []string{"--demo"}})
 	short := []string{"--warmup=100ms", "--duration=500ms"}
 	for _, protocol := range []string{bench.JSON, bench.Protobuf} {
@@ -79,6 +80,7 @@ namespaces:
 
 // What the scenarios look at is the same when clients are spread over workers.
 func TestAgainstWorkers(t *testing.T) {
+	t.Parallel()
 	s := server.Start(t, server.Options{Config: cluster, Topology: server.Workers})
 	api := "http://" + s.APIAddr()
 	for name, args := range map[string][]string{
@@ -103,6 +105,7 @@ func TestAgainstWorkers(t *testing.T) {
 // A publication that is missing from, or unreadable in what was recovered, a presence that is not complete, and a server that cannot do
 // what is measured, are found out.
 func TestNewsThatIsWrong(t *testing.T) {
+	t.Parallel()
 	s := server.Start(t, server.Options{Config: cluster})
 	api := "http://" + s.APIAddr()
 	damaging := benchtest.Tamper(t, s.Addr(), func(_ int, frame []byte) [][]byte {

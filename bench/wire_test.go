@@ -168,6 +168,7 @@ func TestReplies(t *testing.T) {
 
 // What a client makes of frames does not depend on where the network cut them.
 func TestFramesInPieces(t *testing.T) {
+	t.Parallel() // It mostly waits.
 	server := func(op byte, fin bool, payload string) []byte {
 		b := appendFrame(nil, op, 0, []byte(payload))
 		head := len(b) - len(payload) - 4
