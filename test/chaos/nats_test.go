@@ -1,6 +1,7 @@
 package chaos_test
 
 import (
+	"fmt"
 	"net"
 	"strings"
 	"testing"
@@ -123,7 +124,7 @@ bus: {url: "` + nats.URL + `"}
 			chaos.Await(t, chaos.Patience, "all is in the audit", func() string {
 				rows := s.Audit(`SELECT payload FROM audit_messages WHERE channel = 'plain:x' ORDER BY at`)
 				if len(rows) != 3 {
-					return "there is less, or more"
+					return fmt.Sprintf("it has %d messages instead of 3: %v", len(rows), rows)
 				}
 				return ""
 			})
