@@ -22,7 +22,7 @@ type shard struct {
 	bytes    uint64 // Read from the network.
 	inflater inflater
 
-	dirty []*client // Clients with something to send, for the reader alone.
+	dirty []*client // Clients with something to send. Guarded by mu.
 }
 
 // maxFaults bounds how many different errors are kept.
@@ -43,13 +43,25 @@ func (s *shard) flushLater(c *client) {
 	s.dirty = append(s.dirty, c)
 }
 
-// flush sends what the clients of the list queued. Only the reader calls it, without holding mu.
+// flush sends what the clients of the list queued, without holding mu meanwhile. A loop shares its shard with the goroutines that read
+// connections with TLS.
 func (s *shard) flush() {
-	for _, c := range s.dirty {
+	s.mu.Lock()
+	dirty := s.dirty
+	s.dirty = nil
+	s.mu.Unlock()
+	if len(dirty) == 0 {
+		return
+	}
+	for _, c := range dirty {
 		if err := c.flush(); err != nil {
 			c.abort()
 		}
 	}
-	clear(s.dirty)
-	s.dirty = s.dirty[:0]
+	clear(dirty)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.dirty == nil {
+		s.dirty = dirty[:0]
+	}
 }
