@@ -129,7 +129,7 @@ func TestDurableHistoryIsTheNamespaces(t *testing.T) {
 // The memory of names is bounded, and those in use outlive a flood of others.
 func TestChannelsAreBounded(t *testing.T) {
 	c, d := newChannels(t, history)
-	const flood = 200_000
+	const flood = 100_000
 	for i := range flood {
 		for _, name := range []string{fmt.Sprint("flood", i), "busy"} {
 			if _, bad := c.Resolve(name); bad != nil {
