@@ -42,8 +42,10 @@ func (e end) Appended(at core.Position, err error) {
 }
 
 func TestConformanceStarted(t *testing.T) {
+	t.Parallel()
 	for name, alone := range map[string]bool{"alone": true, "with others": false} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			historytest.Run(t, func(t *testing.T, limits history.Limits) history.Store {
 				c := embedded()
 				if !alone {
@@ -88,6 +90,7 @@ func (c *chain) Appended(at core.Position, err error) {
 
 // Appends to many channels are stored together, while others read and the channels are closed in between.
 func TestStartedTogether(t *testing.T) {
+	t.Parallel()
 	const channels, each = 100, 50
 	limits := history.Limits{Size: 2 * each, TTL: time.Hour}
 	s := openStore(t, openBus(t, t.TempDir(), embedded()), one(limits))
