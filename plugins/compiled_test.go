@@ -1,7 +1,6 @@
 package plugins_test
 
 import (
-	"fmt"
 	"os"
 	"testing"
 )
@@ -12,10 +11,8 @@ var compiled string
 func TestMain(m *testing.M) {
 	var err error
 	if compiled, err = os.MkdirTemp("", "zenconn-compiled"); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		panic(err)
 	}
-	code := m.Run()
-	os.RemoveAll(compiled) //nolint:errcheck // A left-over in the temporary directory.
-	os.Exit(code)
+	defer os.RemoveAll(compiled) //nolint:errcheck // A left-over in the temporary directory.
+	m.Run()
 }

@@ -84,7 +84,9 @@ func TestActions(t *testing.T) {
 	await(1, "api api reload plugins false")
 	chaos.Await(t, chaos.Patience, "the refusal", func() string {
 		lines := all()
-		if !slices.ContainsFunc(lines, func(line string) bool { return strings.Contains(line, "plugin_reload") && strings.Contains(line, "false") }) {
+		if !slices.ContainsFunc(lines, func(line string) bool {
+			return strings.Contains(line, "plugin_reload") && strings.Contains(line, "false")
+		}) {
 			return "there is\n" + strings.Join(lines, "\n")
 		}
 		return ""
