@@ -1,6 +1,7 @@
 package session
 
 import (
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 
@@ -148,8 +149,14 @@ func (s *Session) conclude(o *outgoing) {
 	}
 }
 
-// settle counts and records a publication that was handed out.
-func (s *Session) settle(o *outgoing) error {
+// settle counts and records a publication that was handed out. No transport catches a fault in it, which may happen on a goroutine of the history.
+func (s *Session) settle(o *outgoing) (err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			s.node.Log.Error("recording a publication panicked", "session", s.id, "panic", fault, "stack", string(debug.Stack()))
+			err = core.ErrInternal
+		}
+	}()
 	s.node.Metrics.Published(o.ns.Name, o.out.Deliveries)
 	return s.recordMessage(o)
 }
