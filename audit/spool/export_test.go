@@ -1,6 +1,10 @@
 package spool
 
-import "github.com/zenconn/server/audit"
+import (
+	"github.com/nats-io/nats.go"
+
+	"github.com/zenconn/server/audit"
+)
 
 // For the tests of what other programs might put into the spool.
 var (
@@ -27,4 +31,11 @@ func Records(b *audit.Batch) []byte {
 		encodeRecord(&e, kindMessage, m, messageFields, nil)
 	}
 	return e.raw.b
+}
+
+// Over replaces a writer's connection, and returns the one of before.
+func (w *Writer) Over(conn *nats.Conn) *nats.Conn {
+	before := w.conn
+	w.conn = conn
+	return before
 }

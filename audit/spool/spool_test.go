@@ -10,9 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/zenconn/server/audit"
 	"github.com/zenconn/server/audit/audittest"
 	"github.com/zenconn/server/audit/spool"
+	"github.com/zenconn/server/internal/testenv"
 )
 
 // Everything of every kind goes through the spool and is stored as it would have been without.
@@ -200,4 +203,29 @@ func TestStoreDownUntilTheSpoolIsFull(t *testing.T) {
 	within(t, "the refused batch is taken", func() bool { return w.Write(t.Context(), refused) == nil })
 	arrive(t, store.Writer.(asker), taken+200)
 	within(t, "all is well", func() bool { return d.Problem() == "" && w.Problem() == "" })
+}
+
+// The bus may be there for all others before it is for the connection of the audit. No event may be lost to that.
+func TestConnectionThatComesLate(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	b := alone(t, dir)
+	store := openSQLite(t, filepath.Join(dir, "audit.db"))
+	runDrain(t, spool.Options{Bus: b, Sink: store})
+	never, err := nats.Connect("nats://"+testenv.FreeAddr(t), nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer never.Close()
+	w, l := openWriter(t, b), &life{name: "node"}
+	there := w.Over(never)
+	batch := l.make(10)
+	if err := w.Write(t.Context(), batch); err == nil || !strings.Contains(err.Error(), "has not accepted the connection") {
+		t.Fatalf("without a connection: %v", err)
+	}
+	w.Over(there)
+	if err := w.Write(t.Context(), batch); err != nil {
+		t.Fatal(err)
+	}
+	arrive(t, store, 10)
 }

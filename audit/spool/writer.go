@@ -80,7 +80,12 @@ func (w *Writer) write(ctx context.Context, b *audit.Batch) error {
 		return errors.New(problem) // It takes seconds to get well; an attempt would only wait.
 	}
 	if b.Token != w.token {
-		w.encoder.most = min(int(w.conn.MaxPayload())-headerRoom, maxRecord)
+		// The bus is known by other connections; until it has greeted this one, it is not known how much a message may hold.
+		most := int(w.conn.MaxPayload()) - headerRoom
+		if most <= 0 {
+			return errors.New("the bus has not accepted the connection of the audit yet, or allows no messages of more than 4 KiB (max_payload)")
+		}
+		w.encoder.most = min(most, maxRecord)
 		if w.encoder.chain == nil || w.encoder.chain.Life() != life {
 			node, _, _ := strings.Cut(life, "/")
 			w.encoder.chain = chain.New(node, life)
