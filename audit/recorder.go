@@ -94,6 +94,13 @@ func (r *Recorder) Record(e Event) {
 	}
 }
 
+// Hasten has what is recorded written at once, and not at the end of the flush interval. It waits for nothing.
+func (r *Recorder) Hasten() {
+	if r.sink != nil {
+		r.queue.tell()
+	}
+}
+
 // Run writes what is recorded until ctx ends; then it stores what still waits, for at most the drain timeout, and returns. It
 // does not close the sink. It may run once.
 func (r *Recorder) Run(ctx context.Context) {

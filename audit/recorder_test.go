@@ -372,3 +372,20 @@ func TestRecordAllocates(t *testing.T) {
 		t.Errorf("Record makes %v allocations", n)
 	}
 }
+
+// What is hastened does not wait for the interval.
+func TestHasten(t *testing.T) {
+	s := &sink{}
+	record(t, s, audit.Options{FlushInterval: time.Hour}, func(t *testing.T, r *audit.Recorder, _ func()) {
+		r.Record(&audit.Session{})
+		synctest.Wait()
+		if sizes := s.sizes(); len(sizes) > 0 {
+			t.Errorf("%v were stored before anybody was in a hurry", sizes)
+		}
+		r.Hasten()
+		pass(time.Second)
+		if sizes := s.sizes(); r.Stats().Stored != 1 {
+			t.Errorf("%d were stored, in batches of %v", r.Stats().Stored, sizes)
+		}
+	})
+}

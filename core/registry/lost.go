@@ -132,6 +132,7 @@ func (r *Registry) closeAll(ctx context.Context, l *lost) {
 			r.options.Recorder.Record(l.record(o))
 			ended[i] = change{Opening: o, closed: true, at: l.at, reason: core.Disconnect{Code: LostCode, Reason: l.reason}}
 		}
+		r.options.Recorder.Hasten() // Should this agent be killed as well, nobody would know of them any more.
 		r.options.Sender.notices.tell(l.origin, ended)
 		select {
 		case <-time.After(lostPause):

@@ -20,12 +20,18 @@ type Members interface {
 	Watch(f func(cluster.Event))
 }
 
+// Recorder takes audit events. Implemented by audit.Recorder.
+type Recorder interface {
+	session.Recorder
+	Hasten()
+}
+
 // Options are what a Registry is made of.
 type Options struct {
 	Members  Members
 	Bus      Bus
-	Sender   *Sender          // This agent's own, by which it also tells of the sessions of processes that were lost.
-	Recorder session.Recorder // Gets the end of those sessions.
+	Sender   *Sender  // This agent's own, by which it also tells of the sessions of processes that were lost.
+	Recorder Recorder // Gets the end of those sessions.
 	Log      *slog.Logger
 }
 
