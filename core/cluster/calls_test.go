@@ -87,9 +87,9 @@ func TestClientsSeeThePresenceOfAllNodes(t *testing.T) {
 	_, b, c := three(t)
 	asking := b.connect("alice", "room")
 	c.connect("bob", "room")
-	asking.session.Handle([]byte(`{"id":9,"presence":{"channel":"room"}}`))
+	asking.say(`{"id":9,"presence":{"channel":"room"}}`)
 	asking.expect(t, `"user":"bob"`)
-	asking.session.Handle([]byte(`{"id":10,"presence_stats":{"channel":"room"}}`))
+	asking.say(`{"id":10,"presence_stats":{"channel":"room"}}`)
 	asking.expect(t, `"num_clients":2,"num_users":2`)
 }
 

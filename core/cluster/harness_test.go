@@ -273,6 +273,12 @@ func (c *client) code() uint32 {
 	return d.Code
 }
 
+// say hands a command to the session as the transport does.
+func (c *client) say(format string, args ...any) {
+	c.session.Handle(fmt.Appendf(nil, format, args...))
+	c.session.Flush()
+}
+
 // end is what the transport does when the connection is closed.
 func (c *client) end() {
 	c.ending.Do(func() { c.session.End(core.DisconnectConnectionClosed, true) })
@@ -284,9 +290,9 @@ func (n *node) dial(user string, channels ...string) *client {
 	limits := outbound.Limits{Messages: 1000, Bytes: 1 << 20, WriteTimeout: time.Minute}
 	c.queue = outbound.New(c, protocol.WebSocketJSON, limits, silent{}, n.flushers, func(core.Disconnect) []byte { return nil })
 	c.session = n.session.Open(c.queue, session.Peer{Transport: "test", Header: func(string) string { return "" }})
-	c.session.Handle([]byte(fmt.Sprintf(`{"id":1,"connect":{"data":{"user":%q}}}`, user)))
+	c.say(`{"id":1,"connect":{"data":{"user":%q}}}`, user)
 	for i, name := range channels {
-		c.session.Handle([]byte(fmt.Sprintf(`{"id":%d,"subscribe":{"channel":%q}}`, i+2, name)))
+		c.say(`{"id":%d,"subscribe":{"channel":%q}}`, i+2, name)
 	}
 	return c
 }
