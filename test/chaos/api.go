@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -37,7 +39,7 @@ func (a *API) Processes() []Process {
 	return status.Nodes
 }
 
-// Workers returns the workers that are ready.
+// Workers returns the workers that are ready, by name.
 func (a *API) Workers() (ready []Process) {
 	a.t.Helper()
 	for _, p := range a.Processes() {
@@ -45,6 +47,7 @@ func (a *API) Workers() (ready []Process) {
 			ready = append(ready, p)
 		}
 	}
+	slices.SortFunc(ready, func(p, q Process) int { return strings.Compare(p.Name, q.Name) })
 	return ready
 }
 
