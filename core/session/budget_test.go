@@ -1,3 +1,7 @@
+//go:build !race
+
+// Without the race detector, which allocates too.
+
 package session_test
 
 import (
@@ -5,15 +9,11 @@ import (
 	"testing"
 
 	histories "github.com/zenconn/server/core/history"
-	"github.com/zenconn/server/internal/testenv"
 )
 
 // TestAllocations holds what a frame of a client may allocate, from its bytes to those of the answer in the socket, with the record for the
 // audit and the delivery to the publisher itself.
 func TestAllocations(t *testing.T) {
-	if testenv.Race {
-		t.Skip("the race detector allocates too")
-	}
 	connect := open(t, histories.NewMemory(histories.Options{}))
 	s, _, client := connect()
 	go io.Copy(io.Discard, client) //nolint:errcheck // It ends with the connection.
