@@ -8,9 +8,9 @@ import (
 )
 
 // The ports of FreeAddr: pairs below those that systems give to connections that go out, of which a test makes many while a server is
-// away that is to come back on its port.
+// away that is to come back on its port; and above the last that browsers and Node.js refuse to connect to (10080; Fetch Standard §2.9).
 const (
-	firstPort = 10000
+	firstPort = 10082
 	pairs     = (32768 - firstPort) / 2
 )
 

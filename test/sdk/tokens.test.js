@@ -64,7 +64,8 @@ test('a connection outlives its token by refreshing', async (t) => {
 });
 
 test('a token of somebody else refreshes nothing', async (t) => {
-  const tokens = [token({ sub: 'ada', ttl: 1 }), token({ sub: 'bob' })];
+  // In whole seconds: one that had less left than connecting takes would make her connect as bob.
+  const tokens = [token({ sub: 'ada', ttl: 4 }), token({ sub: 'bob' })];
   const ada = await connected(t, 'ada', { token: '', getToken: async () => tokens.shift() });
   assert.equal((await next(ada, 'disconnected')).code, 3500);
 });
