@@ -7,7 +7,7 @@ import WebSocket from 'ws';
 const binary = process.env.ZENCONN_BUILD === 'protobuf';
 const { Centrifuge } = await import(binary ? 'centrifuge/build/protobuf' : 'centrifuge');
 
-const DEADLINE = 15_000; // Milliseconds anything may take.
+const DEADLINE = 60_000; // Milliseconds anything may take.
 
 /** The Protobuf build carries bytes where the JSON build carries values. */
 export const encode = (value) => (binary ? new TextEncoder().encode(JSON.stringify(value)) : value);
