@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after } from 'node:test';
 import { chromium } from 'playwright-core';
 
-const DEADLINE = 20_000; // Milliseconds anything may take.
+const DEADLINE = 60_000; // Milliseconds anything may take.
 
 const browser = await chromium.launch({ executablePath: process.env.ZENCONN_CHROMIUM, timeout: 60_000 });
 after(() => browser.close());
