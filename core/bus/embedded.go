@@ -215,24 +215,35 @@ func (e *embedded) examine(s *server.Server) (sick string, broken bool) {
 		return "the embedded bus is down; see the log", true
 	}
 	if !e.clustered() {
-		if health := s.Healthz(nil); health.StatusCode >= 400 {
-			return advice + health.Error, true
+		if now := health(s, nil); now.StatusCode >= 400 {
+			return advice + now.Error, true
 		}
 		return "", false
 	}
-	if health := s.Healthz(&server.HealthzOptions{JSEnabledOnly: true}); health.StatusCode >= 400 {
-		return advice + health.Error, true
+	if now := health(s, &server.HealthzOptions{JSEnabledOnly: true}); now.StatusCode >= 400 {
+		return advice + now.Error, true
 	}
 	if sick := e.leaderless(s); sick != "" {
 		return sick, false
 	}
 	// That a copy here is behind those elsewhere is no problem: they are used meanwhile.
-	for _, problem := range s.Healthz(&server.HealthzOptions{Details: true}).Errors {
+	for _, problem := range health(s, &server.HealthzOptions{Details: true}).Errors {
 		if strings.Contains(problem.Error, "write error") {
 			return advice + problem.Error, true
 		}
 	}
 	return "", false
+}
+
+// health asks a server how it is. It gives itself a millisecond to see that it listens, which it has done since it was launched, and on a
+// busy machine may not get to look in that time: then it is asked again.
+func health(s *server.Server, o *server.HealthzOptions) (h *server.HealthStatus) {
+	for range 20 {
+		if h = s.Healthz(o); h.StatusCode < 400 || !strings.Contains(h.Error, "failed to be ready for connections") {
+			break
+		}
+	}
+	return h
 }
 
 func (e *embedded) restart(ctx context.Context) {

@@ -48,8 +48,8 @@ func (e *embedded) leaderless(s *server.Server) string {
 		return fmt.Sprintf("no quorum: %d of the %d agents of the cluster (bus.cluster.peers) can be reached, %d are needed; nothing can be stored until they are there",
 			n, all, needed)
 	}
-	if health := s.Healthz(&server.HealthzOptions{JSMetaOnly: true}); health.StatusCode >= 400 {
-		return "no quorum: the agents of the cluster have not agreed on a leader yet (at the very first start all must be there); nothing can be stored until they have (" + health.Error + ")"
+	if now := health(s, &server.HealthzOptions{JSMetaOnly: true}); now.StatusCode >= 400 {
+		return "no quorum: the agents of the cluster have not agreed on a leader yet (at the very first start all must be there); nothing can be stored until they have (" + now.Error + ")"
 	}
 	return ""
 }
