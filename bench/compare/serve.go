@@ -32,8 +32,7 @@ func (p *programs) start(ctx context.Context, s *server) (*launch.Process, error
 
 // checkAudit returns an error when the server's audit has lost events, or none of them has come to its store.
 func checkAudit(ctx context.Context, p *launch.Process, patience time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
+	late := time.After(patience)
 	for {
 		m, err := p.Metrics(ctx)
 		switch {
@@ -46,6 +45,8 @@ func checkAudit(ctx context.Context, p *launch.Process, patience time.Duration) 
 		}
 		select {
 		case <-ctx.Done():
+			return ctx.Err()
+		case <-late:
 			return errors.New("nothing of the audit has come to its store")
 		case <-time.After(100 * time.Millisecond):
 		}

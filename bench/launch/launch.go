@@ -37,7 +37,7 @@ namespaces:
 const (
 	startTime = 60 * time.Second
 	stopTime  = 20 * time.Second // Longer than the server's own.
-	askTime   = 5 * time.Second
+	askTime   = 30 * time.Second
 )
 
 // errNotReady is the error of a server that does not get ready.
