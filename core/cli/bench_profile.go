@@ -108,7 +108,10 @@ func (p *profiling) run(cmd *cobra.Command, env *environment, o bench.Options, o
 		return errors.Join(failed, errors.New("the run was over before a profile could be taken: make it longer"))
 	}
 	if err := <-collected; err != nil {
-		failed = errors.Join(failed, fmt.Errorf("profiles: %w", err))
+		failed = errors.Join(failed, fmt.Errorf("the server API at %s gave no profiles: %w", p.source.URL, err))
+	}
+	if len(files) == 0 {
+		return failed
 	}
 	return errors.Join(failed, showProfiles(env, files))
 }
