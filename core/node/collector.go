@@ -16,10 +16,10 @@ import (
 // root of both (see docs/rationale.md). So a busy process with little in memory is not interrupted dozens of times a second, and one that
 // has much in memory and little to do does not double it.
 const (
-	// collectorSeconds weighs work against memory: with 10 MiB alive and 200 MiB made per second, 64 MiB of garbage may gather.
-	collectorSeconds = 2
-	garbageLeast     = 8 << 20  // At least a quarter of what is alive, or this.
-	garbageMost      = 64 << 20 // At most as much as is alive, or this.
+	// collectorSeconds weighs work against memory: with 10 MiB alive and 200 MiB made per second, 126 MiB of garbage may gather.
+	collectorSeconds = 8
+	garbageLeast     = 8 << 20   // At least a quarter of what is alive, or this.
+	garbageMost      = 256 << 20 // At most as much as is alive, or this.
 
 	// What gathered in busier times is given back when little happens any more.
 	quietAfter   = 8               // Looks without much new garbage.
