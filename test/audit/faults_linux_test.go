@@ -25,7 +25,7 @@ api: {insecure: true}
 client: {max_connections: 0, limits: {commands_per_second: 0}, ping: {interval: 5s, timeout: 3s}}
 auth: {type: none, user: claimed}
 namespaces:
-  default: {subscribe: anyone, publish: anyone, history_size: 20000, history_ttl: 10m, recovery: true}
+  default: {subscribe: anyone, publish: anyone, history_size: 500, history_ttl: 10m, recovery: true}
 `
 
 // world is an installation with its ClickHouse, under load.
