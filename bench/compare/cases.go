@@ -116,11 +116,23 @@ func reach(clickhouse string) []group {
 		fanout.servers = append(fanout.servers, s)
 		fanout.rows = append(fanout.rows, row{s.name, auditOff.name, auditGoal(deliveries)})
 	}
+	const (
+		intoMemory = "publish into a history in memory, 1,000 channels"
+		intoFiles  = "publish into a history in files (JetStream), 1,000 channels"
+	)
 	history := func(id, name, namespace string, rate, cost float64) group {
 		goals := map[string]goal{publications.name: {atLeast: rate}, cpu.name: {atMost: cost}}
 		return group{
-			id: id, name: name, scenario: bench.History, args: []string{"--namespace", namespace}, figures: stored,
+			id: id, name: name + ", 16 publishers, 4 in flight each", scenario: bench.History,
+			args: []string{"--namespace", namespace, "--publishers", "16"}, figures: stored,
 			servers: []server{auditOff, auditSQLite}, rows: []row{{auditOff.name, "", goals}, {auditSQLite.name, auditOff.name, goals}},
+		}
+	}
+	// The same 64 in flight, each from another connection: a read and a write for each, at both ends.
+	scattered := func(id, name, namespace string) group {
+		return group{
+			id: id, name: name + ", 64 of 1,000 publishers have one in flight", scenario: bench.History, args: []string{"--namespace", namespace}, figures: stored,
+			servers: []server{auditOff}, rows: []row{{auditOff.name, "", nil}},
 		}
 	}
 	return []group{
@@ -153,11 +165,13 @@ func reach(clickhouse string) []group {
 			figures: []figure{perConnection}, servers: []server{auditOff, control},
 			rows: []row{{auditOff.name, control.name, map[string]goal{perConnection.name: {atMost: 8}}}},
 		},
-		history("history-memory", "publish into a history in memory, 1,000 channels", "history", 80_000, 15),
-		history("history-file", "publish into a history in files (JetStream), 1,000 channels", "durable", 45_000, 30),
+		history("history-memory", intoMemory, "history", 80_000, 15),
+		scattered("history-memory-scattered", intoMemory, "history"),
+		history("history-file", intoFiles, "durable", 45_000, 30),
+		scattered("history-file-scattered", intoFiles, "durable"),
 		{
 			id: "history-20000", name: "publish into a history in files and deliver, 1,000 channels, 20,000/s", scenario: bench.Channels,
-			args:    []string{"--namespace", "durable", "--subscribers", "1", "--rate", "20000"},
+			args:    []string{"--namespace", "durable", "--subscribers", "1", "--publishers", "16", "--rate", "20000"},
 			figures: traffic, servers: []server{auditOff}, rows: []row{{auditOff.name, "", map[string]goal{p99.name: {atMost: 10}}}},
 		},
 		{
