@@ -26,6 +26,7 @@ const (
 	metaShare     = 8                     // One part in so many of a namespace's disk is for positions.
 	readers       = 64                    // Readings at a time, so that their answers do not pile up.
 	memory        = 192 << 20             // Bytes for all namespaces in the memory of the embedded bus, which gives out 256 MiB.
+	largeRing     = 1000                  // Slots that an append of one among several processes looks at in about a tenth of a millisecond.
 )
 
 // space is one namespace.
@@ -107,6 +108,10 @@ func (sp *space) open() error {
 		return fmt.Errorf("history of %s: %w", sp.name, err)
 	}
 	sp.group = &group{calls: sp.calls}
+	if sp.limits.Size > largeRing && !sp.bus.Alone() {
+		sp.log.Warn("with several processes every publication looks at as many others as its channel keeps: so large a history makes publishing slow",
+			"history_size", sp.limits.Size, "suggested_at_most", largeRing)
+	}
 	if !sp.bus.External() {
 		ctx, cancel := context.WithTimeout(context.Background(), ensureTimeout)
 		defer cancel()
