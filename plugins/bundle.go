@@ -1,6 +1,7 @@
 package plugins
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -37,14 +38,22 @@ type Options struct {
 	Cache    string         // Directory for compiled code; empty: none.
 	Services *host.Services // What stands behind the functions that plugins have rights to; nil: nothing.
 	Log      *slog.Logger
+
+	// Compiling is called before a plugin is compiled, which takes seconds, and what it returns after; nil: nobody wants to know.
+	Compiling func(plugin string) (done func())
 }
 
-// Links loads bundles into their runtimes, in their order. All that is wrong is reported at once, and then nothing stays loaded. The links belong to the caller, who gives them to a chain or closes their plugins.
-func Links(bundles []Bundle, o Options) ([]hooks.Link, error) {
+// Links loads bundles into their runtimes, in their order. All that is wrong is reported at once, and then nothing stays loaded; so it is
+// when ctx ends. The links belong to the caller, who gives them to a chain or closes their plugins.
+func Links(ctx context.Context, bundles []Bundle, o Options) ([]hooks.Link, error) {
 	var links []hooks.Link
 	var errs []error
 	for _, b := range bundles {
-		p, err := b.load(o)
+		p, err := b.load(ctx, o)
+		if ctx.Err() != nil && err != nil {
+			errs = []error{ctx.Err()} // Nobody needs to know what else is wrong.
+			break
+		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", b.Key, err))
 			continue
@@ -66,11 +75,15 @@ func Links(bundles []Bundle, o Options) ([]hooks.Link, error) {
 }
 
 // load hands a bundle to the runtime that its ending wants.
-func (b Bundle) load(o Options) (hooks.Plugin, error) {
+func (b Bundle) load(ctx context.Context, o Options) (hooks.Plugin, error) {
 	if filepath.Ext(b.File) == ".wasm" {
-		return wasm.LoadSource(b.File, b.Source, wasm.Options{
+		var compiling func() func()
+		if o.Compiling != nil {
+			compiling = func() func() { return o.Compiling(b.Name) }
+		}
+		return wasm.LoadSource(ctx, b.File, b.Source, wasm.Options{
 			Name: b.Name, Config: b.Config, Memory: int64(b.Memory), MaxSize: int64(b.MaxSize), Cache: o.Cache, Logger: o.Log,
-			Services: o.Services, Rights: b.Rights,
+			Compiling: compiling, Services: o.Services, Rights: b.Rights,
 		})
 	}
 	return lua.LoadSource(b.File, b.Source, lua.Options{

@@ -18,7 +18,7 @@ func bundle(t testing.TB, cache string, entry config.Plugin, o host.Options) (*h
 	if entry.Deadline == 0 {
 		entry.Deadline = time.Minute // A busy machine must not fail a test.
 	}
-	links, err := plugins.Load(config.Plugins{Load: []config.Plugin{entry}, MaxSize: 16 << 20, Memory: 16 << 20}, plugins.Bundled(), plugins.Options{
+	links, err := plugins.Load(t.Context(), config.Plugins{Load: []config.Plugin{entry}, MaxSize: 16 << 20, Memory: 16 << 20}, plugins.Bundled(), plugins.Options{
 		Cache: cache, Services: host.New(o), Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

@@ -6,6 +6,7 @@
 package plugins
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 
@@ -15,9 +16,9 @@ import (
 
 // Load resolves the configured plugins and makes links of them, for a process that does both. All that is wrong is reported at once,
 // and then nothing stays loaded. The links belong to the caller, who gives them to a chain or closes their plugins.
-func Load(cfg config.Plugins, bundled fs.FS, o Options) ([]hooks.Link, error) {
+func Load(ctx context.Context, cfg config.Plugins, bundled fs.FS, o Options) ([]hooks.Link, error) {
 	bundles, unresolved := resolve(cfg, bundled)
-	links, unloaded := Links(bundles, o)
+	links, unloaded := Links(ctx, bundles, o)
 	if unresolved == nil {
 		return links, unloaded
 	}

@@ -1,6 +1,8 @@
 package plugins_test
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -44,7 +46,7 @@ func loadWith(t *testing.T, cfg config.Plugins, cache string) ([]hooks.Link, err
 	bundled := fstest.MapFS{
 		"one/one.lua": {Data: []byte(hook)}, "one/helper.lua": {Data: []byte("x = 1")}, "two/two.lua": {Data: []byte(hook)},
 	}
-	links, err := plugins.Load(cfg, bundled, plugins.Options{Cache: cache, Log: slog.New(slog.DiscardHandler)})
+	links, err := plugins.Load(t.Context(), cfg, bundled, plugins.Options{Cache: cache, Log: slog.New(slog.DiscardHandler)})
 	t.Cleanup(func() { hooks.NewChain(links, nil).Close() })
 	return links, err
 }
@@ -166,7 +168,7 @@ func TestAllThatIsWrongIsReported(t *testing.T) {
 
 // The repository's folder is also the directory of the demo: what lies directly in it would be loaded there.
 func TestNoPluginLiesDirectlyHere(t *testing.T) {
-	links, err := plugins.Load(config.Plugins{Dir: "."}, plugins.Bundled(), plugins.Options{Log: slog.New(slog.DiscardHandler)})
+	links, err := plugins.Load(t.Context(), config.Plugins{Dir: "."}, plugins.Bundled(), plugins.Options{Log: slog.New(slog.DiscardHandler)})
 	if err != nil || len(links) != 0 {
 		t.Errorf("%v, %v", links, err)
 	}
@@ -185,7 +187,7 @@ func TestBundlesOutliveTheirFiles(t *testing.T) {
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
-	links, err := plugins.Links(bundles, plugins.Options{Log: slog.New(slog.DiscardHandler)})
+	links, err := plugins.Links(t.Context(), bundles, plugins.Options{Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,8 +210,30 @@ func TestResolveReportsFilesAndNames(t *testing.T) {
 	}
 }
 
+// Nothing else is loaded, and nothing else is complained of, when nobody needs the plugins any more.
+func TestLinksEndsWithItsContext(t *testing.T) {
+	bundles, err := plugins.Resolve(config.Plugins{Load: []config.Plugin{{Name: "rate-limit"}}}, plugins.Bundled())
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad := plugins.Bundle{Key: "plugins.dir", Name: "bad", File: "bad.lua", Source: []byte("if")}
+	ctx, cancel := context.WithCancel(t.Context())
+	var compiled []string
+	links, err := plugins.Links(ctx, append([]plugins.Bundle{bad}, append(bundles, bundles[0])...), plugins.Options{
+		Log: slog.New(slog.DiscardHandler),
+		Compiling: func(plugin string) func() {
+			compiled = append(compiled, plugin)
+			cancel()
+			return func() { t.Error("it went on") }
+		},
+	})
+	if links != nil || err == nil || err.Error() != context.Canceled.Error() || !errors.Is(err, context.Canceled) || !slices.Equal(compiled, []string{"rate-limit"}) {
+		t.Errorf("%v, %v, %v", links, err, compiled)
+	}
+}
+
 func TestLinksReportsWhatDoesNotLoad(t *testing.T) {
-	links, err := plugins.Links([]plugins.Bundle{
+	links, err := plugins.Links(t.Context(), []plugins.Bundle{
 		{Key: "plugins.dir", Name: "good", File: "good.lua", Source: []byte(hook)},
 		{Key: "plugins.load[3]", Name: "bad", File: "bad.lua", Source: []byte("if")},
 	}, plugins.Options{Log: slog.New(slog.DiscardHandler)})

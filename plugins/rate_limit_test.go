@@ -204,7 +204,7 @@ func TestRateLimitWithoutStore(t *testing.T) {
 		allow   bool
 		want    hooks.Verdict
 	}{{"", true, hooks.Deny}, {"", false, hooks.Deny}, {"allow", true, hooks.Pass}} {
-		links, err := plugins.Load(config.Plugins{Load: []config.Plugin{{
+		links, err := plugins.Load(t.Context(), config.Plugins{Load: []config.Plugin{{
 			Name: "rate-limit", Config: map[string]any{"limits": []any{limit("publish", "user", 5)}}, Allow: config.Allow{KV: tt.allow},
 			OnError: tt.onError, Deadline: time.Minute,
 		}}, MaxSize: 16 << 20, Memory: 16 << 20}, plugins.Bundled(), plugins.Options{

@@ -1,6 +1,7 @@
 package plugins
 
 import (
+	"context"
 	"errors"
 	"reflect"
 	"slices"
@@ -17,7 +18,7 @@ type Loaded struct {
 // Next loads the bundles that are to come after those that are loaded. One that is as it was keeps its link, and so its instances and what
 // they remember, whatever its place is now; for the others a plugin is made beside the one that runs. All that is wrong is reported at
 // once, and then nothing new stays loaded. What is in the result and not in l belongs to the caller.
-func (l Loaded) Next(bundles []Bundle, o Options) (Loaded, error) {
+func (l Loaded) Next(ctx context.Context, bundles []Bundle, o Options) (Loaded, error) {
 	next := Loaded{Bundles: bundles, Links: make([]hooks.Link, len(bundles))}
 	var fresh []Bundle
 	var places []int
@@ -28,7 +29,7 @@ func (l Loaded) Next(bundles []Bundle, o Options) (Loaded, error) {
 		}
 		fresh, places = append(fresh, b), append(places, i)
 	}
-	links, err := Links(fresh, o)
+	links, err := Links(ctx, fresh, o)
 	if err != nil {
 		return Loaded{}, err
 	}

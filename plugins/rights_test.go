@@ -32,7 +32,7 @@ func TestRightsOfTheEntry(t *testing.T) {
 	end`
 	dir := directory(t, "listed.lua", script, "other.lua", script,
 		"key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
-	links, err := plugins.Load(config.Plugins{Dir: dir, Load: []config.Plugin{{
+	links, err := plugins.Load(t.Context(), config.Plugins{Dir: dir, Load: []config.Plugin{{
 		Path: filepath.Join(dir, "listed.lua"), Allow: config.Allow{KV: true, JWT: true},
 		Keys: []config.Key{{Name: "main", PEM: filepath.Join(dir, "key.pem")}},
 	}}}, plugins.Bundled(), plugins.Options{Services: host.New(host.Options{}), Log: slog.New(slog.DiscardHandler)})

@@ -1,6 +1,7 @@
 package plugins_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -30,11 +31,11 @@ func TestScenarios(t *testing.T) {
 				t.Fatal(err)
 			}
 			b, cache := bundles[0], compiled
-			load := func(l scenario.Load) (hooks.Plugin, error) {
+			load := func(ctx context.Context, l scenario.Load) (hooks.Plugin, error) {
 				if filepath.Ext(b.File) == ".lua" {
 					return lua.LoadSource(b.File, b.Source, lua.Options{Name: name, Config: l.Config, Services: l.Services, Rights: l.Rights, Logger: l.Log})
 				}
-				return wasm.LoadSource(b.File, b.Source, wasm.Options{
+				return wasm.LoadSource(ctx, b.File, b.Source, wasm.Options{
 					Name: name, Config: l.Config, Services: l.Services, Rights: l.Rights, Logger: l.Log, Memory: 16 << 20, Cache: cache,
 				})
 			}

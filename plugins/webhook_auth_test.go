@@ -229,7 +229,7 @@ func TestWebhookFailures(t *testing.T) {
 	silent := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-enough }))
 	defer silent.Close()
 	defer close(enough)
-	links, err := plugins.Load(config.Plugins{Load: []config.Plugin{{
+	links, err := plugins.Load(t.Context(), config.Plugins{Load: []config.Plugin{{
 		Name: "webhook-auth", Config: m{"url": silent.URL, "subscribe": true}, Deadline: 50 * time.Millisecond, OnError: "allow",
 		Allow: config.Allow{HTTP: []string{strings.TrimPrefix(silent.URL, "http://")}},
 	}}}, plugins.Bundled(), plugins.Options{Services: host.New(host.Options{}), Log: slog.New(slog.DiscardHandler)})

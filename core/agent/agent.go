@@ -124,13 +124,18 @@ func (p *parts) close() error {
 func (a *Agent) Run(ctx context.Context) error {
 	p := &parts{}
 	if err := a.open(ctx, p); err != nil {
+		if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+			a.log.Info("stopped before it was ready")
+			return p.close()
+		}
 		return errors.Join(err, p.close())
 	}
 	a.announce(p)
-	a.reloader.Store(p.reloader)
-	defer a.reloader.Store(nil)
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
+	p.reloader.life = serving
+	a.reloader.Store(p.reloader)
+	defer a.reloader.Store(nil)
 	var asked sync.WaitGroup
 	asked.Go(func() {
 		select {

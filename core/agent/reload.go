@@ -31,6 +31,7 @@ type reloader struct {
 	host   *join.Host // nil: there are no other nodes.
 	name   string
 	log    *slog.Logger
+	life   context.Context // Ends when the agent is to stop, and with it what is being compiled.
 
 	mu sync.Mutex // One reload at a time.
 
@@ -62,7 +63,7 @@ func (r *reloader) ReloadPlugins(ctx context.Context) (*api.PluginReload, error)
 		}
 	}
 	bundles, err := plugins.Resolve(c, plugins.Bundled())
-	change, err := r.useLocked(c, bundles, err)
+	change, err := r.useLocked(r.life, c, bundles, err)
 	if err != nil {
 		return nil, refused(err)
 	}
@@ -79,7 +80,7 @@ func (r *reloader) watch(ctx context.Context) error {
 	plugins.Watch(ctx, plugins.LookEvery, r.now, plugins.Bundled(), func(bundles []plugins.Bundle, err error) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		if change, err := r.useLocked(r.now(), bundles, err); err == nil && change.Changed { // Else the log has told.
+		if change, err := r.useLocked(ctx, r.now(), bundles, err); err == nil && change.Changed { // Else the log has told.
 			r.tell(ctx, change)
 		}
 	})
@@ -93,12 +94,12 @@ func (r *reloader) now() config.Plugins {
 }
 
 // useLocked has this node use the bundles, which were resolved with err, and workers be told of them when they ask.
-func (r *reloader) useLocked(c config.Plugins, bundles []plugins.Bundle, err error) (node.PluginChange, error) {
+func (r *reloader) useLocked(ctx context.Context, c config.Plugins, bundles []plugins.Bundle, err error) (node.PluginChange, error) {
 	if err != nil {
 		r.node.Refuse(err)
 		return node.PluginChange{}, err
 	}
-	staged, err := r.node.Stage(bundles)
+	staged, err := r.node.Stage(ctx, bundles)
 	if err != nil {
 		return node.PluginChange{}, err
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -31,12 +32,16 @@ type pluginFile struct {
 	source []byte
 	wasm   bool
 	config config.Plugins
-	cache  string // Directory for compiled code.
+	cache  string            // Directory for compiled code.
+	tell   func(line string) // Tells who waits at a terminal; nobody else.
 }
 
 // readPlugin reads a plugin. close removes what loading it leaves on the disk.
-func readPlugin(path string, c config.Plugins) (p *pluginFile, remove func() error, err error) {
-	p = &pluginFile{path: path, wasm: filepath.Ext(path) == ".wasm", config: c}
+func (env *environment) readPlugin(path string, c config.Plugins) (p *pluginFile, remove func() error, err error) {
+	p = &pluginFile{path: path, wasm: filepath.Ext(path) == ".wasm", config: c, tell: func(string) {}}
+	if _, ok := terminal(env.stderr); ok {
+		p.tell = func(line string) { fmt.Fprintln(env.stderr, line) }
+	}
 	if !p.wasm && filepath.Ext(path) != ".lua" {
 		return nil, nil, fmt.Errorf("%s: plugins are files whose names end in .lua or .wasm", path)
 	}
@@ -60,11 +65,14 @@ func readPlugin(path string, c config.Plugins) (p *pluginFile, remove func() err
 }
 
 // load implements scenario.Loader, by the way on which a server loads plugins.
-func (p *pluginFile) load(l scenario.Load) (hooks.Plugin, error) {
+func (p *pluginFile) load(ctx context.Context, l scenario.Load) (hooks.Plugin, error) {
 	const key = "plugin"
-	links, err := plugins.Links([]plugins.Bundle{{
+	links, err := plugins.Links(ctx, []plugins.Bundle{{
 		Key: key, Name: p.name, File: p.path, Source: p.source, Config: l.Config, Memory: p.config.Memory, MaxSize: p.config.MaxSize, Rights: l.Rights,
-	}}, plugins.Options{Cache: p.cache, Services: l.Services, Log: l.Log})
+	}}, plugins.Options{Cache: p.cache, Services: l.Services, Log: l.Log, Compiling: func(string) func() {
+		p.tell("compiling " + p.path + " …")
+		return func() {}
+	}})
 	if err != nil {
 		return nil, errors.New(strings.TrimPrefix(err.Error(), key+": "))
 	}

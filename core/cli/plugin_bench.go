@@ -51,7 +51,7 @@ BYTES are what the Go side allocates by call; a Wasm plugin's own memory is besi
 			if err != nil {
 				return err
 			}
-			p, remove, err := readPlugin(args[0], loaded.Config.Plugins)
+			p, remove, err := env.readPlugin(args[0], loaded.Config.Plugins)
 			if err != nil {
 				return err
 			}

@@ -85,13 +85,16 @@ The exit code is 1 when the server would refuse the plugin, or when a hook fails
 			if err != nil {
 				return err
 			}
-			p, remove, err := readPlugin(args[0], c)
+			p, remove, err := env.readPlugin(args[0], c)
 			if err != nil {
 				return err
 			}
 			r := inspect(cmd.Context(), p, values, dry)
 			if err := remove(); err != nil {
 				return err
+			}
+			if cmd.Context().Err() != nil {
+				return errors.New("the check was ended")
 			}
 			if asJSON {
 				encoder := json.NewEncoder(env.stdout)

@@ -62,7 +62,7 @@ A plugin that has no opinion leaves the matter as it was.`,
 			if err != nil {
 				return err
 			}
-			p, remove, err := readPlugin(file, loaded.Config.Plugins)
+			p, remove, err := env.readPlugin(file, loaded.Config.Plugins)
 			if err != nil {
 				return err
 			}

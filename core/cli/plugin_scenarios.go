@@ -109,7 +109,7 @@ func (t *tester) play(ctx context.Context, path *string) (played, failed int, er
 			return 0, 0, err
 		}
 	}
-	p, remove, err := readPlugin(plugin, t.config)
+	p, remove, err := t.env.readPlugin(plugin, t.config)
 	if err != nil {
 		return 0, 0, err
 	}

@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -8,6 +9,9 @@ import (
 	"time"
 
 	"github.com/lxzan/gws"
+
+	"github.com/zenconn/server/core/cli"
+	"github.com/zenconn/server/internal/testenv"
 )
 
 // What the server does for plugins is there in a real one: a store that survives a restart, publishing into the history, passwords, and
@@ -83,6 +87,34 @@ plugins:
 		if code := s.stop(); code != 0 {
 			t.Errorf("exit code %d: %s", code, s.stderr)
 		}
+	}
+}
+
+// interrupter is standard error of a server that gets a signal when it says something.
+type interrupter struct {
+	output
+	at     string
+	signal func()
+}
+
+func (i *interrupter) Write(p []byte) (int, error) {
+	if strings.Contains(string(p), i.at) {
+		i.signal()
+	}
+	return i.output.Write(p)
+}
+
+// A server that is still compiling its plugins says so, and ends when it is asked to.
+func TestInterruptedCompilation(t *testing.T) {
+	inFolder(t, "zenconn.yaml", `plugins: {load: [{name: json-schema, config: {rules: [{channel: "*", schema: {type: object}}]}}]}`)
+	ctx, cancel := context.WithCancel(t.Context())
+	stderr := &interrupter{at: "compiling a plugin", signal: cancel}
+	args := []string{"--demo", "--config", "zenconn.yaml", "--client.addr", testenv.FreeAddr(t), "--api.addr", ""}
+	code := cli.RunEnviron(ctx, args, nil, strings.NewReader(""), &output{}, stderr)
+	said := stderr.String()
+	if code != 0 || !strings.Contains(said, "plugin=json-schema") || !strings.Contains(said, "stopped before it was ready") ||
+		strings.Contains(said, "msg=compiled") || strings.Contains(said, "level=ERROR") {
+		t.Errorf("exit code %d\n%s", code, said)
 	}
 }
 

@@ -123,6 +123,26 @@ func TestAskOnATerminal(t *testing.T) {
 	}
 }
 
+// Who waits at a terminal for a plugin to be compiled sees that; a pipe gets only the result.
+func TestCompilingOnATerminal(t *testing.T) {
+	inFolder(t, "sound.wasm", sound(3))
+	s := openScreen(t, 80)
+	if code := s.run(t, "plugin", "check", "sound.wasm"); code != 0 {
+		t.Errorf("exit code %d: %s", code, s.shown.String())
+	}
+	s.says(t, "compiling sound.wasm …")
+	s.says(t, "ok")
+	if got := typed(t, nil, "plugin", "check", "sound.wasm"); got.code != 0 || got.stderr != "" {
+		t.Errorf("in a pipe: %+v", got)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if code := cli.RunEnviron(ended, []string{"plugin", "check", "sound.wasm"}, nil, s.tty, s.tty, s.tty); code != 1 {
+		t.Errorf("after Ctrl-C the exit code is %d", code)
+	}
+	s.says(t, "zenconn: the check was ended")
+}
+
 func TestTailOnATerminal(t *testing.T) {
 	inFolder(t)
 	hostile := said("tea", "eve", "\"\x1b[2J\x1b]0;title\x07\"", audit.MessageAllow)

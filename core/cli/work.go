@@ -44,6 +44,10 @@ func work(ctx context.Context, env *environment, joined *join.Joined, b *bus.Bus
 		Config: c, UID: joined.UID, Name: joined.Name, Kind: cluster.Worker, Index: joined.Index, Version: version(), Plugins: joined.Plugins,
 		Bus: b, Sink: sink, Stdout: env.stdout, Log: log,
 	})
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		log.Info("stopped before it was ready")
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -51,7 +55,7 @@ func work(ctx context.Context, env *environment, joined *join.Joined, b *bus.Bus
 	watch := func(ctx context.Context) error {
 		stand := func(s join.State) { n.Stand(node.Standing{Agent: s.Agent, Outdated: s.Outdated}) }
 		joined.Watch(ctx, stand, func(bundles []plugins.Bundle) error {
-			_, err := n.Reload(bundles)
+			_, err := n.Reload(ctx, bundles)
 			return err
 		})
 		return nil

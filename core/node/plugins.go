@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"path/filepath"
+	"time"
 
 	"github.com/zenconn/server/core"
 	"github.com/zenconn/server/core/cluster"
@@ -23,7 +24,7 @@ func (n *Node) openPlugins(ctx context.Context) error {
 	}
 	n.services = host.New(host.Options{KV: store, Metrics: metrics.NewPlugins(n.registry)})
 	var err error
-	if n.plugins, err = n.plugins.Next(o.Plugins, n.pluginOptions()); err != nil {
+	if n.plugins, err = n.plugins.Next(ctx, o.Plugins, n.pluginOptions()); err != nil {
 		return err
 	}
 	n.chain = hooks.NewChain(n.plugins.Links, &observer{node: o.Name, recorder: n.recorder, metrics: n.metrics, log: n.log})
@@ -33,7 +34,16 @@ func (n *Node) openPlugins(ctx context.Context) error {
 }
 
 func (n *Node) pluginOptions() plugins.Options {
-	return plugins.Options{Cache: filepath.Join(n.options.Config.Data, "compiled"), Services: n.services, Log: n.log}
+	return plugins.Options{
+		Cache: filepath.Join(n.options.Config.Data, "compiled"), Services: n.services, Log: n.log, Compiling: n.compiling,
+	}
+}
+
+// compiling has the log tell what takes so long.
+func (n *Node) compiling(plugin string) (done func()) {
+	began := time.Now()
+	n.log.Info("compiling a plugin, which takes a while; the result is kept for the next time", "plugin", plugin)
+	return func() { n.log.Info("compiled", "plugin", plugin, "took", time.Since(began).Round(time.Millisecond)) }
 }
 
 // server is what plugins do to the whole installation. Implements host.Server.

@@ -1,7 +1,9 @@
 package node
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 	"time"
 
@@ -30,8 +32,8 @@ type PluginChange struct {
 }
 
 // Reload has the plugins of these bundles asked from now on, or, if something is wrong with one of them, changes nothing.
-func (n *Node) Reload(bundles []plugins.Bundle) (PluginChange, error) {
-	s, err := n.Stage(bundles)
+func (n *Node) Reload(ctx context.Context, bundles []plugins.Bundle) (PluginChange, error) {
+	s, err := n.Stage(ctx, bundles)
 	if err != nil {
 		return PluginChange{}, err
 	}
@@ -40,11 +42,15 @@ func (n *Node) Reload(bundles []plugins.Bundle) (PluginChange, error) {
 
 // Stage loads and checks plugins. Those that are as they were are taken over as they are. Nobody else can stage others until they are
 // used or discarded. An error is written down, shown as this node's complaint until the next success, and changes nothing.
-func (n *Node) Stage(bundles []plugins.Bundle) (*Staged, error) {
+// So does the end of ctx while plugins are being compiled.
+func (n *Node) Stage(ctx context.Context, bundles []plugins.Bundle) (*Staged, error) {
 	n.reloading.Lock()
 	n.retiring.Wait() // So that there are never more than two generations.
-	next, err := n.plugins.Next(bundles, n.pluginOptions())
+	next, err := n.plugins.Next(ctx, bundles, n.pluginOptions())
 	if err != nil {
+		if ctx.Err() != nil {
+			err = errors.New("the server is stopping")
+		}
 		n.refuseLocked(bundles, err)
 		n.reloading.Unlock()
 		return nil, err

@@ -86,11 +86,17 @@ type serving struct {
 type logged struct {
 	mu   sync.Mutex
 	text strings.Builder
+	on   map[string]func() // What is done when a line says so. Guarded by mu.
 }
 
 func (l *logged) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	for text, do := range l.on {
+		if strings.Contains(string(b), text) {
+			do()
+		}
+	}
 	return l.text.Write(b)
 }
 
@@ -253,7 +259,7 @@ func TestReloadUnderLoad(t *testing.T) {
 			for i := range reloads {
 				before := accepted.Load()
 				eventually(t, "there is load", func() bool { return t.Failed() || accepted.Load() >= before+2*clients })
-				change, err := s.Reload(resolved(t, stamps(1001+i)))
+				change, err := s.Reload(t.Context(), resolved(t, stamps(1001+i)))
 				if err != nil || !change.Changed || len(change.After) != 2 || change.Before[0].Hash == change.After[0].Hash {
 					t.Fatalf("reload %d: %+v, %v", i, change, err)
 				}
@@ -297,7 +303,7 @@ func TestBrokenVersion(t *testing.T) {
 	broken := luaStamps(1000)
 	broken["second.lua"] = []byte("function on_publish(ev)\n  retrun true\nend")
 	broken["third.lua"] = []byte("function on_connect() end")
-	if _, err := s.Reload(resolved(t, broken)); err == nil || !strings.Contains(err.Error(), "second.lua:2:") {
+	if _, err := s.Reload(t.Context(), resolved(t, broken)); err == nil || !strings.Contains(err.Error(), "second.lua:2:") {
 		t.Errorf("the broken version: %v", err)
 	}
 	if got := complaint(); !strings.Contains(got, "second.lua:2:") || !strings.Contains(got, "older plugins") {
@@ -312,30 +318,46 @@ func TestBrokenVersion(t *testing.T) {
 	if got := s.Plugins(); len(got) != 2 || got[1].Name != "second" {
 		t.Errorf("asked are %+v", got)
 	}
-	if change, err := s.Reload(resolved(t, luaStamps(1001))); err != nil || !change.Changed || complaint() != "" {
+	if change, err := s.Reload(t.Context(), resolved(t, luaStamps(1001))); err != nil || !change.Changed || complaint() != "" {
 		t.Errorf("after the mistake was mended: %+v, %v, complaint %q", change, err, complaint())
 	}
 	same := resolved(t, luaStamps(1002))
 	for range 2 {
-		if _, err := s.Reload(same); err != nil {
+		if _, err := s.Reload(t.Context(), same); err != nil {
 			t.Error(err)
 		}
 	}
-	if change, err := s.Reload(same); err != nil || change.Changed {
+	if change, err := s.Reload(t.Context(), same); err != nil || change.Changed {
 		t.Errorf("the same once more: %+v, %v", change, err)
 	}
 	reversed := slices.Clone(same)
 	slices.Reverse(reversed)
-	if change, err := s.Reload(reversed); err != nil || !change.Changed || change.After[0].Name != "second" || s.Plugins()[0].Name != "second" {
+	if change, err := s.Reload(t.Context(), reversed); err != nil || !change.Changed || change.After[0].Name != "second" || s.Plugins()[0].Name != "second" {
 		t.Errorf("reordered: %+v, %v", change, err)
 	}
-	if change, err := s.Reload(reversed[:1]); err != nil || len(change.After) != 1 || len(s.Plugins()) != 1 {
+	if change, err := s.Reload(t.Context(), reversed[:1]); err != nil || len(change.After) != 1 || len(s.Plugins()) != 1 {
 		t.Errorf("removed: %+v, %v", change, err)
 	}
-	if change, err := s.Reload(nil); err != nil || len(change.After) != 0 {
+	if change, err := s.Reload(t.Context(), nil); err != nil || len(change.After) != 0 {
 		t.Errorf("all removed: %+v, %v", change, err)
 	}
 	eventually(t, "all instances are gone", func() bool { return s.instances() == 0 })
+}
+
+// A server that is to stop does not wait for the plugins it is compiling, and goes on with those it has until it does.
+func TestReloadEndsWithTheServer(t *testing.T) {
+	s := serveNode(t, resolved(t, luaStamps(1000)))
+	ctx, cancel := context.WithCancel(t.Context())
+	s.log.mu.Lock()
+	s.log.on = map[string]func(){"compiling a plugin": cancel}
+	s.log.mu.Unlock()
+	change, err := s.Reload(ctx, resolved(t, wasmStamps(1001)))
+	if err == nil || !strings.Contains(err.Error(), "the server is stopping") || len(s.Plugins()) != 2 || strings.Contains(s.log.String(), "msg=compiled") {
+		t.Errorf("%+v, %v, %+v\n%s", change, err, s.Plugins(), &s.log)
+	}
+	if change, err = s.Reload(t.Context(), resolved(t, wasmStamps(1001))); err != nil || !change.Changed {
+		t.Errorf("once more: %+v, %v", change, err)
+	}
 }
 
 func eventually(t *testing.T, what string, ok func() bool) {

@@ -1,6 +1,7 @@
 package scenario_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"slices"
@@ -19,7 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // loader loads a script.
 func loader(source string) scenario.Loader {
-	return func(l scenario.Load) (hooks.Plugin, error) {
+	return func(_ context.Context, l scenario.Load) (hooks.Plugin, error) {
 		return lua.LoadSource("p.lua", []byte(source), lua.Options{Config: l.Config, Services: l.Services, Rights: l.Rights, Logger: l.Log})
 	}
 }

@@ -24,8 +24,8 @@ type Load struct {
 	Log      *slog.Logger
 }
 
-// Loader loads the plugin that scenarios are about; the caller closes it. It may be called again and again.
-type Loader func(Load) (hooks.Plugin, error)
+// Loader loads the plugin that scenarios are about; the caller closes it. It may be called again and again. It gives up when ctx ends.
+type Loader func(ctx context.Context, l Load) (hooks.Plugin, error)
 
 // Stage is a loaded plugin with what a scenario puts around it.
 type Stage struct {
@@ -78,7 +78,7 @@ func (st *Stage) open(ctx context.Context, services *host.Services, load Loader)
 		rights.HTTP = append(rights.HTTP, st.replacer.Replace(name))
 	}
 	config, _ := expandAll(s.config, st.replacer).(map[string]any)
-	st.Plugin, err = load(Load{Config: config, Rights: rights, Services: services, Log: slog.New(st.log)})
+	st.Plugin, err = load(ctx, Load{Config: config, Rights: rights, Services: services, Log: slog.New(st.log)})
 	if err != nil {
 		return &LoadError{err}
 	}

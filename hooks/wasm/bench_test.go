@@ -140,7 +140,7 @@ func BenchmarkLoad(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			load(b, binary, wasm.Options{Cache: cache})
 			for b.Loop() {
-				p, err := wasm.LoadSource("test.wasm", binary, wasm.Options{Cache: cache})
+				p, err := wasm.LoadSource(b.Context(), "test.wasm", binary, wasm.Options{Cache: cache})
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -21,6 +21,19 @@ func cacheEntry(dir string, binary []byte) string {
 	return filepath.Join(dir, hex.EncodeToString(hash[:]))
 }
 
+// filled says that an entry has the compiled code. The engine makes a directory there for its version before it compiles, and writes into
+// it at the end.
+func filled(entry string) bool {
+	versions, err := os.ReadDir(entry)
+	for _, v := range versions {
+		files, unread := os.ReadDir(filepath.Join(entry, v.Name()))
+		if unread != nil || len(files) == 0 {
+			return false
+		}
+	}
+	return err == nil && len(versions) > 0
+}
+
 // used notes that an entry is in use. A failure costs at most that it is compiled again some day.
 func used(entry string) {
 	now := time.Now()

@@ -51,7 +51,7 @@ func TestGuide(t *testing.T) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	p, err := wasm.Load(filepath.Join(dir, "shout.wasm"), wasm.Options{Config: map[string]any{"limit": 10}})
+	p, err := wasm.Load(t.Context(), filepath.Join(dir, "shout.wasm"), wasm.Options{Config: map[string]any{"limit": 10}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -58,7 +58,7 @@ func load(t testing.TB, binary []byte, o wasm.Options) *wasm.Plugin {
 	if o.Cache == "" && len(binary) > 1<<20 {
 		o.Cache = compiled
 	}
-	p, err := wasm.LoadSource("test.wasm", binary, o)
+	p, err := wasm.LoadSource(t.Context(), "test.wasm", binary, o)
 	if err != nil {
 		t.Fatal(err)
 	}

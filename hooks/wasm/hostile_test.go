@@ -257,7 +257,7 @@ func TestHostileInitialization(t *testing.T) {
 					m.Start(f)
 				}
 				m.Hook("on_publish", wasmtest.Const(0))
-				if _, err := wasm.LoadSource("test.wasm", m.Bytes(), wasm.Options{}); err == nil || !strings.Contains(err.Error(), tt.want) {
+				if _, err := wasm.LoadSource(t.Context(), "test.wasm", m.Bytes(), wasm.Options{}); err == nil || !strings.Contains(err.Error(), tt.want) {
 					t.Errorf("error %v, want %q", err, tt.want)
 				}
 			})

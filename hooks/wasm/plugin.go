@@ -42,6 +42,7 @@ type Options struct {
 	MaxSize   int64          // Longest file, in bytes; 0: DefaultMaxSize.
 	Cache     string         // Directory that keeps compiled code, which Prune keeps small; empty: none. Who can write there can run code in the server.
 	Logger    *slog.Logger   // Takes the plugin's log lines; nil: none.
+	Compiling func() func()  // Called before machine code is made, which takes seconds, and what it returns after; nil: nobody wants to know.
 
 	Services *host.Services // What stands behind the functions of the server; nil: those that need no right are there.
 	Rights   host.Rights    // What of them it may use.
@@ -65,9 +66,9 @@ type code struct {
 	host     *host.Plugin
 }
 
-// Load reads, checks, meters and compiles a file and makes a first instance, all of which takes up to some seconds. Errors begin with
-// the path.
-func Load(path string, o Options) (*Plugin, error) {
+// Load reads, checks, meters and compiles a file and makes a first instance, all of which takes up to some seconds. When ctx ends, it
+// gives up before it compiles the next function of the module. Errors begin with the path.
+func Load(ctx context.Context, path string, o Options) (*Plugin, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -77,19 +78,19 @@ func Load(path string, o Options) (*Plugin, error) {
 	if err != nil {
 		return nil, err
 	}
-	return LoadSource(path, binary, o)
+	return LoadSource(ctx, path, binary, o)
 }
 
 // LoadSource is Load for a file that was read already. path names it in errors.
-func LoadSource(path string, binary []byte, o Options) (*Plugin, error) {
-	p, err := load(path, binary, o)
+func LoadSource(ctx context.Context, path string, binary []byte, o Options) (*Plugin, error) {
+	p, err := load(ctx, path, binary, o)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return p, nil
 }
 
-func load(path string, binary []byte, o Options) (*Plugin, error) {
+func load(ctx context.Context, path string, binary []byte, o Options) (*Plugin, error) {
 	if most := cmp.Or(o.MaxSize, DefaultMaxSize); int64(len(binary)) > most {
 		return nil, fmt.Errorf("the module is longer than %d bytes", most)
 	}
@@ -114,7 +115,7 @@ func load(path string, binary []byte, o Options) (*Plugin, error) {
 	if c.host, err = host.NewPlugin(o.Services, o.Name, o.Rights, c.log); err != nil {
 		return nil, err
 	}
-	if err := c.compile(metered.Binary, pages, o.Cache); err != nil {
+	if err := c.compile(ctx, metered.Binary, pages, o); err != nil {
 		return nil, err
 	}
 	create := func() (*instance, error) {
@@ -144,19 +145,28 @@ func load(path string, binary []byte, o Options) (*Plugin, error) {
 }
 
 // compile makes machine code of the metered module, or finds it in the cache.
-func (c *code) compile(binary []byte, pages uint32, cacheDir string) error {
-	if cacheDir != "" {
-		entry := cacheEntry(cacheDir, binary)
-		if cached := c.tryCompile(binary, pages, entry); cached == nil {
+func (c *code) compile(ctx context.Context, binary []byte, pages uint32, o Options) error {
+	if o.Compiling == nil {
+		o.Compiling = func() func() { return func() {} }
+	}
+	// With a single worker the engine does not look whether ctx has ended.
+	ctx = experimental.WithCompilationWorkers(ctx, max(runtime.GOMAXPROCS(0), 2))
+	if o.Cache != "" {
+		entry := cacheEntry(o.Cache, binary)
+		err := c.tryCompile(ctx, binary, pages, entry, o.Compiling)
+		if err == nil {
 			used(entry)
 			return nil
 		}
-		c.log.Write(slog.LevelWarn, "the cache of compiled code cannot be used: "+cacheDir)
+		if ctx.Err() != nil {
+			return err
+		}
+		c.log.Write(slog.LevelWarn, "the cache of compiled code cannot be used: "+o.Cache)
 	}
-	return c.tryCompile(binary, pages, "")
+	return c.tryCompile(ctx, binary, pages, "", o.Compiling)
 }
 
-func (c *code) tryCompile(binary []byte, pages uint32, cacheDir string) (err error) {
+func (c *code) tryCompile(ctx context.Context, binary []byte, pages uint32, entry string, compiling func() func()) (err error) {
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.close())
@@ -164,21 +174,26 @@ func (c *code) tryCompile(binary []byte, pages uint32, cacheDir string) (err err
 	}()
 	// No function of wazero's own is needed: loops are ended by the meter, files and clocks are the host module's matter.
 	config := wazero.NewRuntimeConfig().WithCoreFeatures(api.CoreFeaturesV2).WithMemoryLimitPages(pages)
-	if cacheDir != "" {
-		if err := os.MkdirAll(cacheDir, 0o700); err != nil {
+	if entry != "" {
+		if err := os.MkdirAll(entry, 0o700); err != nil {
 			return err
 		}
-		if c.cache, err = wazero.NewCompilationCacheWithDir(cacheDir); err != nil {
+		if c.cache, err = wazero.NewCompilationCacheWithDir(entry); err != nil {
 			return err
 		}
 		config = config.WithCompilationCache(c.cache)
 	}
-	ctx := experimental.WithCompilationWorkers(context.Background(), runtime.GOMAXPROCS(0))
 	c.runtime = wazero.NewRuntimeWithConfig(ctx, config)
 	if err := offer(ctx, c.runtime); err != nil {
 		return err
 	}
-	c.compiled, err = c.runtime.CompileModule(ctx, binary)
+	done := func() {}
+	if entry == "" || !filled(entry) {
+		done = compiling()
+	}
+	if c.compiled, err = c.runtime.CompileModule(ctx, binary); err == nil {
+		done()
+	}
 	return err
 }
 

@@ -2,6 +2,7 @@ package wasm_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -82,7 +83,7 @@ func TestRefusedWhenLoaded(t *testing.T) {
 		{"large", slices.Concat(allow(), make([]byte, wasm.DefaultMaxSize)), "the module is longer than 16777216 bytes"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			p, err := wasm.LoadSource("test.wasm", tt.binary, wasm.Options{})
+			p, err := wasm.LoadSource(t.Context(), "test.wasm", tt.binary, wasm.Options{})
 			if err == nil {
 				p.Close() //nolint:errcheck // The test has failed.
 			}
@@ -95,16 +96,16 @@ func TestRefusedWhenLoaded(t *testing.T) {
 
 func TestLoad(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "gate.wasm")
-	if _, err := wasm.Load(file, wasm.Options{}); !errors.Is(err, os.ErrNotExist) {
+	if _, err := wasm.Load(t.Context(), file, wasm.Options{}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no file: %v", err)
 	}
 	if err := os.WriteFile(file, allow(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := wasm.Load(file, wasm.Options{MaxSize: 10}); err == nil || !strings.Contains(err.Error(), "longer than 10 bytes") {
+	if _, err := wasm.Load(t.Context(), file, wasm.Options{MaxSize: 10}); err == nil || !strings.Contains(err.Error(), "longer than 10 bytes") {
 		t.Errorf("a long file: %v", err)
 	}
-	p, err := wasm.Load(file, wasm.Options{})
+	p, err := wasm.Load(t.Context(), file, wasm.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,6 +159,53 @@ func TestCache(t *testing.T) {
 	}
 	if !strings.Contains(out.String(), "cache of compiled code cannot be used") {
 		t.Errorf("nothing was said about the broken cache: %s", &out)
+	}
+}
+
+// Who waits is told of a compilation, and of nothing when the cache has it.
+func TestCompilingIsTold(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "cache")
+	var told []string
+	o := wasm.Options{Cache: dir, Compiling: func() func() {
+		told = append(told, "compiling")
+		return func() { told = append(told, "compiled") }
+	}}
+	for range 2 {
+		load(t, allow(), o)
+	}
+	if !slices.Equal(told, []string{"compiling", "compiled"}) {
+		t.Errorf("with a cache, twice: %q", told)
+	}
+	o.Cache, told = "", nil
+	for range 2 {
+		load(t, allow(), o)
+	}
+	if len(told) != 4 {
+		t.Errorf("without a cache, twice: %q", told)
+	}
+}
+
+// Nobody waits for a compilation that is no longer needed, and nothing is blamed on the cache.
+func TestCompilingIsEnded(t *testing.T) {
+	for name, dir := range map[string]string{"without a cache": "", "with a cache": filepath.Join(t.TempDir(), "cache")} {
+		t.Run(name, func(t *testing.T) {
+			var out bytes.Buffer
+			begun, finished := 0, 0
+			ctx, cancel := context.WithCancel(t.Context())
+			o := wasm.Options{Cache: dir, Logger: slog.New(slog.NewTextHandler(&out, nil)), Compiling: func() func() {
+				begun++
+				cancel()
+				return func() { finished++ }
+			}}
+			p, err := wasm.LoadSource(ctx, "test.wasm", allow(), o)
+			if p != nil || !errors.Is(err, context.Canceled) || begun != 1 || finished != 0 || out.Len() > 0 {
+				t.Errorf("%v, %v; begun %d, finished %d, said %q", p, err, begun, finished, &out)
+			}
+			p = load(t, allow(), o) // Nothing of the first attempt is in the way.
+			if a, err := p.Publish(t.Context(), hooktest.NewPublish("")); err != nil || a.Verdict != hooks.Allow || finished != 1 {
+				t.Errorf("the second attempt: %+v, %v, finished %d", a, err, finished)
+			}
+		})
 	}
 }
 

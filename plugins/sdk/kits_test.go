@@ -104,7 +104,7 @@ func compileAssemblyScript(t testing.TB, file, to string) {
 
 func load(t testing.TB, binary []byte, o wasm.Options) *wasm.Plugin {
 	t.Helper()
-	p, err := wasm.LoadSource("test.wasm", binary, o)
+	p, err := wasm.LoadSource(t.Context(), "test.wasm", binary, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +166,7 @@ func TestWords(t *testing.T) {
 					t.Errorf("%s: %+v, %v, %s, tags %v; want %+v, %s", tt.data, a, err, e.Data, e.Tags, tt.answer, tt.want)
 				}
 			}
-			if _, err := wasm.LoadSource("test.wasm", k.build(t, "samples/words"), wasm.Options{}); err == nil {
+			if _, err := wasm.LoadSource(t.Context(), "test.wasm", k.build(t, "samples/words"), wasm.Options{}); err == nil {
 				t.Error("without words it is loaded")
 			}
 		})

@@ -145,7 +145,7 @@ func buildTemplate(t *testing.T, language, dir string) hooks.Plugin {
 		}
 		run(t, dir, []string{"GOWORK=off", "GOPROXY=off", "GOFLAGS="}, testenv.Program(t, "make"))
 	}
-	p, err := wasm.Load(filepath.Join(dir, "word-filter.wasm"), wasm.Options{})
+	p, err := wasm.Load(t.Context(), filepath.Join(dir, "word-filter.wasm"), wasm.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 func TestWelcome(t *testing.T) {
-	links, err := plugins.Load(config.Plugins{Load: []config.Plugin{{Name: "welcome"}}}, plugins.Bundled(), plugins.Options{Log: slog.New(slog.DiscardHandler)})
+	links, err := plugins.Load(t.Context(), config.Plugins{Load: []config.Plugin{{Name: "welcome"}}}, plugins.Bundled(), plugins.Options{Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
