@@ -281,6 +281,8 @@ func (a *Agent) gather(p *parts) error {
 	p.registry = registry.New(registry.Options{
 		Members: p.node.Members(), Bus: p.bus, Sender: p.node.Sender(), Recorder: p.node.Recorder(), Log: a.log,
 	})
+	p.node.Calls().Consult(p.registry)
+	p.node.Registerer().MustRegister(p.registry.Collectors()...)
 	p.host = join.NewHost(join.HostOptions{Bus: p.bus, Name: a.name, UID: p.node.Members().UID(), Version: a.Version, Log: a.log})
 	if err := p.host.Set(a.config, p.bundles); err != nil {
 		return err

@@ -32,6 +32,7 @@ type Cluster interface {
 	Channels(ctx context.Context, pattern string) (map[string]int, error)
 
 	Nodes(ctx context.Context) ([]session.NodeInfo, error)
+	Counts(ctx context.Context) (sessions, users int, err error)
 	Users(ctx context.Context, p session.Page) ([]session.UserInfo, error)
 	Online(ctx context.Context, users []string) (sessions map[string]int, err error)
 	Sessions(ctx context.Context, f session.Filter, p session.Page) ([]session.Info, error)

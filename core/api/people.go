@@ -104,7 +104,7 @@ type usersRequest struct {
 type usersResult struct {
 	Users       []user `json:"users"`
 	Next        string `json:"next,omitempty"` // For after.
-	NumUsers    int    `json:"num_users"`      // In all; who has sessions on several nodes counts once for each.
+	NumUsers    int    `json:"num_users"`      // In all.
 	NumSessions int    `json:"num_sessions"`   // In all, with anonymous ones.
 }
 
@@ -135,11 +135,7 @@ func (r *usersRequest) run(ctx context.Context, c *Commands) (any, error) {
 			LastSeen: moment(u.LastSeen), traffic: traffic(u.Traffic),
 		}
 	}
-	nodes, err := c.cluster.Nodes(ctx)
-	for _, n := range nodes {
-		result.NumUsers += n.Users
-		result.NumSessions += n.Sessions
-	}
+	result.NumSessions, result.NumUsers, err = c.cluster.Counts(ctx)
 	return result, err
 }
 
@@ -206,6 +202,9 @@ type sessionInfo struct {
 	LastSeen    time.Time `json:"last_seen"`
 	ExpireAt    int64     `json:"expire_at,omitempty"`
 	Channels    int       `json:"channels"`
+	Worker      int       `json:"worker"` // Which of the agent's workers the node is, from 1; 0: it is none.
+	Agent       string    `json:"agent"`  // Name of the one that supervises the node; empty: none does.
+	Silent      bool      `json:"silent,omitempty"`
 	traffic
 }
 
@@ -228,7 +227,7 @@ func (r *sessionsRequest) run(ctx context.Context, c *Commands) (any, error) {
 		result.Sessions[i] = sessionInfo{
 			ID: s.ID, User: s.User, Node: s.Node, Transport: s.Transport, Protocol: s.Protocol, RemoteAddr: s.RemoteAddr,
 			UserAgent: s.UserAgent, Name: s.Name, Version: s.Version, ConnectedAt: moment(s.ConnectedAt), LastSeen: moment(s.LastSeen),
-			ExpireAt: s.ExpireAt, Channels: s.Channels, traffic: traffic(s.Traffic),
+			ExpireAt: s.ExpireAt, Channels: s.Channels, Worker: s.Worker, Agent: s.Agent, Silent: s.Silent, traffic: traffic(s.Traffic),
 		}
 	}
 	return result, err

@@ -118,9 +118,9 @@ func (c *Calls) fetch(ctx context.Context, uid string, act bool, body []byte) ([
 	return unpack(message, func(request []byte) ([]byte, error) { return c.bus.Request(ctx, "node."+uid+partSubject, request) })
 }
 
-// look asks members to look and hands each answer to take, which may refuse it. Who is silent is not waited for. What does not come is
-// counted.
-func look[Q, A any](ctx context.Context, c *Calls, peers []contact, v verb[Q, A], q Q, take func(A) error) (missing []string, err error) {
+// look asks members to look and hands each answer to take, which may refuse it. Who is silent is not waited for. Of whom nothing comes is
+// counted, and returned.
+func look[Q, A any](ctx context.Context, c *Calls, peers []contact, v verb[Q, A], q Q, take func(A) error) (missing []contact, err error) {
 	heard := slices.DeleteFunc(slices.Clone(peers), contact.silent)
 	all := everyone(ctx, c, heard, v, q)
 	for _, p := range peers {
@@ -139,7 +139,7 @@ func look[Q, A any](ctx context.Context, c *Calls, peers []contact, v verb[Q, A]
 			err = cmp.Or(err, error(refused))
 		default:
 			c.unanswered(v.name, t.from, t.err)
-			missing = append(missing, t.from.Name)
+			missing = append(missing, t.from)
 		}
 	}
 	return missing, err

@@ -37,6 +37,7 @@ type Calls struct {
 	log     *slog.Logger
 	metrics *metrics.Metrics
 	depot   *depot
+	list    List // nil: this process has none.
 
 	// Slots of calls that are under way; more wait. A process answers 64 of each class at a time, whoever asks.
 	looking, acting chan struct{}

@@ -151,12 +151,30 @@ func (c *Calls) Online(ctx context.Context, users []string) (map[string]int, err
 		return nil
 	})
 	if err == nil && len(missing) > 0 && slices.ContainsFunc(users, func(user string) bool { return all[user] == 0 }) {
-		err = notAnswered(missing, nil)
+		names := make([]string, len(missing))
+		for i, m := range missing {
+			names[i] = m.Name
+		}
+		err = notAnswered(names, nil)
 	}
 	return all, err
 }
 
-// Sessions describes sessions, the oldest first. Only the nodes of the filter's name are asked, if it has one.
+// Counts returns how many sessions and how many users there are: an agent counts its list, others add up what the members count, so that
+// who is on several counts several times.
+func (c *Calls) Counts(ctx context.Context) (sessions, users int, err error) {
+	if sessions, users, known := c.counted(); known {
+		return sessions, users, nil
+	}
+	nodes, err := c.Nodes(ctx)
+	for _, n := range nodes {
+		sessions, users = sessions+n.Sessions, users+n.Users
+	}
+	return sessions, users, err
+}
+
+// Sessions describes sessions, the oldest first. Only the nodes of the filter's name are asked, if it has one. For those that do not
+// answer, an agent tells what its list has of them.
 func (c *Calls) Sessions(ctx context.Context, f session.Filter, p session.Page) ([]session.Info, error) {
 	all, err := c.local.Sessions(ctx, f, p)
 	if err != nil {
@@ -166,11 +184,14 @@ func (c *Calls) Sessions(ctx context.Context, f session.Filter, p session.Page) 
 	if f.Node != "" {
 		peers = slices.DeleteFunc(peers, func(one contact) bool { return one.Name != f.Node })
 	}
-	_, err = look(ctx, c, peers, lookSessions, listing[session.Filter]{f, p}, func(infos []session.Info) error {
+	missing, err := look(ctx, c, peers, lookSessions, listing[session.Filter]{f, p}, func(infos []session.Info) error {
 		all = append(all, infos...)
 		return nil
 	})
-	return session.Cut(all, func(i session.Info) string { return i.ID }, p), err
+	all = append(all, c.listed(missing, f, p)...)
+	page := session.Cut(all, func(i session.Info) string { return i.ID }, p)
+	c.place(page)
+	return page, err
 }
 
 // Elsewhere returns what a session.Node of this process needs to hold limits of users on all nodes together.

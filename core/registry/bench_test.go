@@ -55,13 +55,13 @@ func BenchmarkRead100000(b *testing.B) {
 		agent := i.start(birth{kind: cluster.Agent, name: "a"})
 		agent.current(2)
 		took := time.Since(begun)
-		if n, _ := agent.registry.Counts(); n != 100_000 {
+		if n, _, _ := agent.registry.Counts(nil); n != 100_000 {
 			b.Fatal(n)
 		}
 		b.ReportMetric(float64(took.Milliseconds()), "ms/read")
 		b.ReportMetric(float64(heap()-before)/100_000, "B/session")
 		begun = time.Now()
-		agent.registry.Sessions(registry.Query{Limit: 100})
+		agent.registry.Sessions(worker.uid, session.Filter{}, core.ID{}, 100)
 		b.ReportMetric(float64(time.Since(begun).Microseconds()), "µs/page")
 		agent.stop()
 	}

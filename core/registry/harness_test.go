@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -109,6 +110,7 @@ type installation struct {
 	nats  *bus.Bus
 	token string
 	audit recorded
+	uids  []string // Of all processes that were started.
 }
 
 func newInstallation(t testing.TB) *installation {
@@ -137,6 +139,8 @@ type process struct {
 	node     *session.Node
 	sender   *registry.Sender
 	members  *cluster.Members
+	server   *session.Server
+	calls    *cluster.Calls
 	registry *registry.Registry // nil: it is no agent.
 	kill     func()             // Ends it as SIGKILL would.
 	stop     func()             // Ends it in good order.
@@ -163,7 +167,9 @@ type birth struct {
 	name  string
 	uid   string   // Empty: a fresh one.
 	agent *process // Supervises it.
+	index int      // Which of the agent's workers it is.
 	addr  string   // Of the NATS; empty: the installation's.
+	mute  bool     // It announces its sessions, and fails to answer questions about them.
 }
 
 var counter sync.Mutex // Orders the UIDs of the tests as they are made.
@@ -176,6 +182,7 @@ func (i *installation) start(b birth) *process {
 	if p.uid == "" {
 		p.uid = core.NewID().String()
 	}
+	i.uids = append(i.uids, p.uid)
 	c := config.Default().Bus
 	c.Token, c.URL = i.token, "nats://"+i.nats.Addr()
 	if b.addr != "" {
@@ -196,14 +203,22 @@ func (i *installation) start(b birth) *process {
 	p.node = newNode(i.t, b.name, &i.audit, hub.Options{Flushers: p.flushers, Relay: live, Metrics: counters})
 	p.sender = registry.NewSender(registry.SenderOptions{Node: p.node, UID: p.uid, Bus: p.gate, Log: log})
 	p.node.Announcer = p.sender
-	self := cluster.Member{UID: p.uid, Name: b.name, Kind: b.kind, State: cluster.Ready, Started: time.Now()}
+	self := cluster.Member{UID: p.uid, Name: b.name, Kind: b.kind, State: cluster.Ready, Started: time.Now(), Index: b.index}
 	if b.agent != nil {
 		self.Agent = b.agent.uid
 	}
 	p.members = cluster.New(cluster.Options{Bus: p.bus, Self: func() cluster.Member { return self }, Log: log, Metrics: counters})
+	p.server = session.NewServer(p.node, "v0")
+	p.calls = cluster.NewCalls(cluster.CallsOptions{Members: p.members, Bus: p.bus, Local: p.server, Log: log, Metrics: counters})
 	runs := []func(context.Context) error{p.sender.Run, p.members.Run}
+	if b.mute {
+		runs = append(runs, p.fail)
+	} else {
+		runs = append(runs, p.calls.Run)
+	}
 	if b.kind == cluster.Agent {
 		p.registry = registry.New(registry.Options{Members: p.members, Bus: p.bus, Sender: p.sender, Recorder: &i.audit, Log: log})
+		p.calls.Consult(p.registry)
 		runs = append(runs, p.registry.Run)
 	}
 	p.run(append(runs,
@@ -211,6 +226,17 @@ func (i *installation) start(b birth) *process {
 		func(ctx context.Context) error { live.Run(ctx, p.node.Hub); return nil },
 	))
 	return p
+}
+
+// fail answers every question about sessions with an error.
+func (p *process) fail(ctx context.Context) error {
+	stop, err := p.bus.Handle("node."+p.uid+".call.look", func(context.Context, []byte) ([]byte, error) { return nil, errors.New("out of luck") })
+	if err != nil {
+		return err
+	}
+	<-ctx.Done()
+	stop()
+	return nil
 }
 
 func (p *process) run(runs []func(context.Context) error) {
@@ -321,16 +347,14 @@ func ids(of ...*process) (all []core.ID) {
 	return all
 }
 
-// listed returns what a registry lists, read in pages.
-func listed(r *registry.Registry, q registry.Query) (all []core.ID) {
-	for more := true; more; {
-		var page []registry.Entry
-		page, more = r.Sessions(q)
-		for _, e := range page {
-			all = append(all, e.ID)
-			q.After = e.ID
+// listed returns what an agent's list has of all processes there ever were, sorted.
+func (p *process) listed(f session.Filter) (all []core.ID) {
+	for _, uid := range p.uids {
+		for _, o := range p.registry.Sessions(uid, f, core.ID{}, 1<<20) {
+			all = append(all, o.ID)
 		}
 	}
+	slices.SortFunc(all, core.ID.Compare)
 	return all
 }
 
@@ -339,17 +363,21 @@ func (i *installation) knows(agents []*process, of ...*process) {
 	i.t.Helper()
 	for _, a := range agents {
 		eventually(i.t, fmt.Sprintf("the agent %s lists %d sessions of %d processes", a.node.Name, len(ids(of...)), len(of)), func() bool {
-			return slices.Equal(listed(a.registry, registry.Query{Limit: registry.MaxLimit}), ids(of...))
+			return slices.Equal(a.listed(session.Filter{}), ids(of...))
 		})
 	}
 }
 
-// current waits until an agent has read the lists of so many processes.
+// current waits until an agent knows so many processes and has read their lists.
 func (p *process) current(processes int) {
 	p.t.Helper()
 	eventually(p.t, fmt.Sprintf("%d lists are read", processes), func() bool {
-		nodes := p.registry.Nodes()
-		return len(nodes) == processes && !slices.ContainsFunc(nodes, func(n registry.NodeCount) bool { return !n.Current })
+		var uids []string
+		for _, m := range p.members.List() {
+			uids = append(uids, m.UID)
+		}
+		_, _, known := p.registry.Counts(uids)
+		return known && len(uids) == processes
 	})
 }
 

@@ -30,37 +30,46 @@ func TestAgentsListAllSessions(t *testing.T) {
 	first.close(1)
 	i.knows(agents, first, worker)
 
-	entry, ok := second.registry.Find(worker.sessions[0].ID())
-	if !ok || entry.Node != "a-1" || entry.UID != worker.uid || entry.Worker != 3 || entry.Agent != first.uid || entry.User == "" ||
-		entry.Transport != "websocket" || entry.Protocol != "json" || entry.UserAgent != "test" {
-		t.Errorf("the session is known as %+v, %v", entry, ok)
-	}
-	if _, ok := second.registry.Find(core.NewID()); ok {
-		t.Error("a session that is not there was found")
-	}
 	for _, test := range []struct {
-		q    registry.Query
+		f    session.Filter
 		want int
 	}{
-		{registry.Query{}, 9},
-		{registry.Query{Node: "a-1"}, 8},
-		{registry.Query{Node: worker.uid}, 8},
-		{registry.Query{Node: "b"}, 0},
-		{registry.Query{Transport: "websocket"}, 9},
-		{registry.Query{Transport: "tcp"}, 0},
-		{registry.Query{User: "u1"}, 4},
-		{registry.Query{User: "u1", Node: "a"}, 1},
-		{registry.Query{User: "nobody"}, 0},
+		{session.Filter{}, 9},
+		{session.Filter{Node: "a-1"}, 8},
+		{session.Filter{Node: "b"}, 0},
+		{session.Filter{Transport: "websocket"}, 9},
+		{session.Filter{Transport: "tcp"}, 0},
+		{session.Filter{User: "u1"}, 4},
+		{session.Filter{User: "u1", Node: "a"}, 1},
+		{session.Filter{User: "nobody"}, 0},
+		{session.Filter{Channel: "room"}, 0},
 	} {
-		for _, limit := range []int{1, 2, 1000} {
-			test.q.Limit = limit
-			if got := listed(second.registry, test.q); len(got) != test.want || !slices.IsSortedFunc(got, core.ID.Compare) {
-				t.Errorf("%+v lists %d sessions, want %d, sorted: %v", test.q, len(got), test.want, got)
-			}
+		if got := second.listed(test.f); len(got) != test.want {
+			t.Errorf("%+v lists %d sessions, want %d", test.f, len(got), test.want)
 		}
 	}
-	if sessions, users := second.registry.Counts(); sessions != 9 || users != 3 {
-		t.Errorf("there are %d sessions of %d users", sessions, users)
+	eight := second.listed(session.Filter{Node: "a-1"})
+	for limit := range 10 {
+		var paged []core.ID
+		for after := (core.ID{}); ; after = paged[len(paged)-1] {
+			page := second.registry.Sessions(worker.uid, session.Filter{}, after, limit)
+			for _, o := range page {
+				paged = append(paged, o.ID)
+			}
+			if len(page) < max(limit, 1) {
+				break
+			}
+		}
+		if !slices.Equal(paged, eight) {
+			t.Errorf("in pages of %d: %v, want %v", limit, paged, eight)
+		}
+	}
+	everyone := []string{first.uid, worker.uid, second.uid}
+	if sessions, users, known := second.registry.Counts(everyone); sessions != 9 || users != 3 || !known {
+		t.Errorf("there are %d sessions of %d users, %v", sessions, users, known)
+	}
+	if _, _, known := second.registry.Counts(append(everyone, core.NewID().String())); known {
+		t.Error("the list of a process that is not there is known")
 	}
 }
 
@@ -234,8 +243,8 @@ func TestManySessions(t *testing.T) {
 	agent := i.start(birth{kind: cluster.Agent, name: "a"})
 	agent.current(2)
 	i.knows([]*process{agent}, worker)
-	if nodes := agent.registry.Nodes(); fmt.Sprint(nodes[1].Sessions) != "100000" {
-		t.Errorf("%+v", nodes)
+	if n := len(agent.listed(session.Filter{Node: "a-1"})); n != 100_000 {
+		t.Errorf("%d", n)
 	}
 }
 
@@ -284,7 +293,7 @@ func TestNoticesOfALostNode(t *testing.T) {
 	worker := i.start(birth{kind: cluster.Worker, name: "a-1", agent: agent, addr: proxy.Addr()})
 	worker.open(3)
 	heard := agent.listen()
-	eventually(t, "the agent lists the worker's sessions", func() bool { return len(listed(agent.registry, registry.Query{Node: "a-1", Limit: 10})) == 3 })
+	eventually(t, "the agent lists the worker's sessions", func() bool { return len(agent.listed(session.Filter{Node: "a-1"})) == 3 })
 	proxy.Cut()
 	for _, id := range ids(worker) {
 		eventually(t, "the end is told", func() bool {

@@ -141,6 +141,12 @@ func (s *Server) Nodes(context.Context) ([]NodeInfo, error) {
 	return []NodeInfo{info}, nil
 }
 
+// Counts returns how many sessions and how many users there are.
+func (s *Server) Counts(context.Context) (sessions, users int, err error) {
+	sessions, users = s.node.Registry.Counts()
+	return sessions, users, nil
+}
+
 // Page is a part of a sorted list.
 type Page struct {
 	After string // What comes after this one; empty: from the beginning.
@@ -238,6 +244,11 @@ type Info struct {
 	ExpireAt    int64     // Unix seconds; 0: never.
 	Channels    int
 	Traffic
+
+	// Of nodes in a cluster, else empty.
+	Worker int    // Which of its agent's workers the node is, from 1; 0: it is none.
+	Agent  string // Name of the agent that supervises the node.
+	Silent bool   // The node does not answer. Only what does not change in the life of a session is filled in, as an agent's list has it.
 }
 
 // Filter says which sessions: those that match all fields that are not empty.
@@ -262,14 +273,19 @@ func (s *Server) Sessions(_ context.Context, f Filter, p Page) ([]Info, error) {
 	if f.User != "" {
 		candidates = slices.Values(s.node.Registry.ofUser(f.User))
 	}
-	var infos []Info
+	var found []*Session
 	for one := range candidates {
 		if one.connectedAt.Load() != 0 && (f.Channel == "" || one.subscription(f.Channel) != nil) &&
 			(f.Transport == "" || f.Transport == one.peer.Transport) {
-			infos = append(infos, one.describe())
+			found = append(found, one)
 		}
 	}
-	return Cut(infos, func(i Info) string { return i.ID }, p), nil
+	found = Cut(found, func(one *Session) string { return one.client.ID }, p)
+	infos := make([]Info, len(found))
+	for i, one := range found {
+		infos[i] = one.describe()
+	}
+	return infos, nil
 }
 
 // describe may be called from anywhere once the session is connected.

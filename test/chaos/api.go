@@ -61,22 +61,54 @@ func (a *API) Sessions() (n int) {
 }
 
 // Session is one that the API lists.
-type Session struct{ ID, User, Node string }
+type Session struct {
+	ID, User, Node, Agent, Transport string
+	Worker                           int
+}
 
 // List returns all sessions of the installation, or of the processes of one name.
-func (a *API) List(node string) (all []Session) {
+func (a *API) List(node string) []Session {
+	a.t.Helper()
+	return a.Find(Filter{Node: node})
+}
+
+// Filter says which sessions: those that match all fields that are not empty.
+type Filter struct {
+	User      string `json:"user,omitempty"`
+	Channel   string `json:"channel,omitempty"`
+	Node      string `json:"node,omitempty"`
+	Transport string `json:"transport,omitempty"`
+}
+
+// Find returns sessions of the whole installation.
+func (a *API) Find(f Filter) (all []Session) {
 	a.t.Helper()
 	for after := ""; ; {
 		var page struct {
 			Sessions []Session
 			Next     string
 		}
-		a.call("sessions", map[string]any{"node": node, "limit": 1000, "after": after}, &page)
+		a.call("sessions", struct {
+			Filter
+			Limit int    `json:"limit"`
+			After string `json:"after"`
+		}{f, 1000, after}, &page)
 		all = append(all, page.Sessions...)
 		if after = page.Next; after == "" {
 			return all
 		}
 	}
+}
+
+// Counts returns how many sessions and users there are in the whole installation, as users tells.
+func (a *API) Counts() (sessions, users int) {
+	a.t.Helper()
+	var counts struct {
+		Sessions int `json:"num_sessions"`
+		Users    int `json:"num_users"`
+	}
+	a.call("users", struct{}{}, &counts)
+	return counts.Sessions, counts.Users
 }
 
 // RestartWorkers replaces all workers and returns when that is done.
