@@ -109,7 +109,7 @@ type Action struct {
 	ID         core.ID
 	Node       string
 	Actor      string
-	ActorKind  string // "server", "api", "cli".
+	ActorKind  string // "server", "api", "cli", "signal".
 	Action     string
 	Target     string
 	OK         bool

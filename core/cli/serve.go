@@ -66,20 +66,24 @@ func hear(ctx context.Context, log *slog.Logger, do func()) {
 
 // reload has an agent with workers begin anew: with the configuration, the plugins and the program that are there now. Its workers, and
 // their clients, stay, until the new agent replaces one after the other. Without workers only the plugins are reloaded. A wrong
-// configuration changes nothing.
+// configuration changes nothing. Whatever comes of it is in the audit.
 func reload(ctx context.Context, a *agent.Agent, c *config.Config, log *slog.Logger, load func() (*config.Loaded, error)) {
 	next, err := load()
 	if err != nil {
 		log.Error("the configuration is wrong now; nothing was changed", "error", err)
+		a.NoteHangUp("configuration", err)
 		return
 	}
 	switch {
 	case c.Agent.Workers == 0:
 		log.Info("reloading the plugins; without worker processes (agent.workers) the rest of the configuration is read at the start only")
-		_ = a.ReloadPlugins(ctx) // The log tells.
+		a.NoteHangUp("plugins", a.ReloadPlugins(ctx)) // The log tells too.
 	case next.Config.Agent.Workers == 0:
-		log.Error("agent.workers is 0 now: that takes a restart of the server; nothing was changed")
+		err := errors.New("agent.workers is 0 now: that takes a restart of the server; nothing was changed")
+		log.Error(err.Error())
+		a.NoteHangUp("configuration", err)
 	default:
+		a.NoteHangUp("configuration", nil)
 		a.Replace()
 	}
 }
