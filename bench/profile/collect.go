@@ -27,8 +27,10 @@ type Source struct {
 
 // The bounds of one request.
 const (
-	askTime = time.Minute // Beyond the length of a profile.
-	maxBody = 64 << 20
+	askTime   = time.Minute      // Beyond the length of a profile.
+	checkTime = 15 * time.Second // For finding out whether there are profiles at all.
+	maxBody   = 64 << 20
+	maxSaid   = 300 // Bytes of a refusal that are shown.
 )
 
 // File is a profile that was written.
@@ -40,6 +42,21 @@ type File struct {
 
 // kinds are the profiles that are taken, with the names of their files.
 var kinds = map[string]string{"profile": "cpu", "heap": "heap", "block": "block", "mutex": "mutex"}
+
+// Check says why there will be no profiles, before a server is measured for nothing. It takes one, which costs the server next to nothing.
+func (s Source) Check(ctx context.Context) error {
+	if u, err := url.Parse(s.URL); err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return fmt.Errorf("%q is no URL such as http://127.0.0.1:8001", s.URL)
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	nodes, err := s.nodes(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = s.ask(ctx, http.MethodGet, "/debug/pprof/heap?"+url.Values{"node": {nodes[0]}}.Encode(), "", checkTime)
+	return err
+}
 
 // Collect takes the profiles of all nodes at once, of that length from now on, and writes them to dir. The one of the memory is taken
 // shortly before the end. What could be had is returned beside an error.
@@ -104,18 +121,15 @@ func (s Source) nodes(ctx context.Context) (names []string, err error) {
 				Name string `json:"name"`
 			} `json:"nodes"`
 		} `json:"result"`
-		Error struct {
-			Message string `json:"message"`
-		} `json:"error"`
 	}
 	if err := json.Unmarshal(body, &info); err != nil {
-		return nil, fmt.Errorf("what answers at %s is not the server's API: %w", s.URL, err)
+		return nil, fmt.Errorf("what answers at %s is not ZenConn's API: %w", s.URL, err)
 	}
 	for _, node := range info.Result.Nodes {
 		names = append(names, node.Name)
 	}
 	if len(names) == 0 {
-		return nil, fmt.Errorf("the server's API at %s does not name its processes: %s", s.URL, info.Error.Message)
+		return nil, fmt.Errorf("what answers at %s does not name its processes: %s", s.URL, said(body))
 	}
 	return names, nil
 }
@@ -132,6 +146,9 @@ func (s Source) ask(ctx context.Context, method, path, body string, timeout time
 		r.Header.Set("X-API-Key", s.Key)
 	}
 	answer, err := http.DefaultClient.Do(r)
+	if failed, ok := errors.AsType[*url.Error](err); ok {
+		return nil, fmt.Errorf("nobody answers at %s: %w", s.URL, failed.Err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -141,9 +158,22 @@ func (s Source) ask(ctx context.Context, method, path, body string, timeout time
 		return nil, err
 	}
 	if answer.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s: %s", answer.Status, bytes.TrimSpace(text))
+		return nil, fmt.Errorf("%s answers %s: %s", s.URL, answer.Status, said(text))
 	}
 	return text, nil
+}
+
+// said is the message of a refusal, or what stands in its place.
+func said(text []byte) string {
+	var refusal struct {
+		Error struct {
+			Message string `json:"message"`
+		} `json:"error"`
+	}
+	if err := json.Unmarshal(text, &refusal); err == nil && refusal.Error.Message != "" {
+		return refusal.Error.Message
+	}
+	return strings.ToValidUTF8(string(bytes.TrimSpace(text[:min(len(text), maxSaid)])), "")
 }
 
 // fileName makes a name for files of a node's name, which others have chosen.

@@ -102,6 +102,36 @@ func TestWhoMayProfile(t *testing.T) {
 	}
 }
 
+// What is wrong with the server's API is said before anything is measured.
+func TestCommandChecksTheAPI(t *testing.T) {
+	t.Parallel()
+	open := server.Start(t, server.Options{Config: launch.Open, Args: []string{"--api.pprof=true"}})
+	closed := server.Start(t, server.Options{Config: launch.Open})
+	for name, test := range map[string]struct{ api, key, says string }{
+		"nobody":               {"http://127.0.0.1:1", launch.Key, "nobody answers at http://127.0.0.1:1: "},
+		"no URL":               {"127.0.0.1:8001", launch.Key, `"127.0.0.1:8001" is no URL such as http://127.0.0.1:8001`},
+		"the clients' address": {"http://" + open.Addr(), launch.Key, "http://" + open.Addr() + " answers 40"},
+		"another key":          {"http://" + open.APIAddr(), "another", "401 Unauthorized: "},
+		"no profiles":          {"http://" + closed.APIAddr(), launch.Key, "this server takes no profiles: api.pprof switches them on"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(t.TempDir(), "profiles")
+			out, err := exec.CommandContext(t.Context(), server.Binary(t), "bench", "profile", "echo", "--clients", "1", "--duration", "10m",
+				"--url", "ws://"+open.Addr()+"/connection/websocket", "--server-api", test.api, "--server-key", test.key, "--dir", dir).CombinedOutput()
+			if err == nil || !strings.Contains(string(out), "there will be no profiles") || !strings.Contains(string(out), test.says) {
+				t.Errorf("%v\n%s", err, out)
+			}
+			if _, err := os.Stat(dir); !os.IsNotExist(err) {
+				t.Errorf("there is a directory of profiles: %v", err)
+			}
+		})
+	}
+	if err := (profile.Source{URL: "http://" + open.APIAddr(), Key: launch.Key}).Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestCollectFromNobody(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	for name, source := range map[string]profile.Source{"nobody": {URL: "http://127.0.0.1:1"}, "no address": {URL: "\n"}} {

@@ -83,6 +83,8 @@ func (p *profiling) run(cmd *cobra.Command, env *environment, o bench.Options, o
 		if o.APIURL != "" {
 			o.APIURL, o.APIKey = server.process.API, launch.Key
 		}
+	} else if err := p.source.Check(ctx); err != nil {
+		return fmt.Errorf("there will be no profiles from the server API (--server-api, --server-key): %w", err)
 	}
 
 	// The profiles are taken beside the run, which must not wait for them.
