@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/nats-io/nats.go"
 
@@ -30,12 +31,14 @@ const (
 var errEnvelope = errors.New("a stored message has no position: is something else writing to our subjects?")
 
 // sealed makes the body of a publication, with its envelope.
-func sealed(at core.Position, pub *core.Publication) ([]byte, error) {
+func sealed(at core.Position, pub *core.Publication) ([]byte, error) { return seal(nil, at, pub) }
+
+// seal does so in the memory of b if that has room, and whatever is in it.
+func seal(b []byte, at core.Position, pub *core.Publication) ([]byte, error) {
 	m := protocol.FromPublication(pub)
 	size := m.SizeVT()
-	b := make([]byte, 2, maxEnvelope-maxEpoch+len(at.Epoch)+size)
-	b[0] = envelopeVersion
-	b = append(b, pub.ID[:]...)
+	b = slices.Grow(b[:0], maxEnvelope-maxEpoch+len(at.Epoch)+size)
+	b = append(append(b, envelopeVersion, 0), pub.ID[:]...)
 	b = binary.AppendUvarint(b, at.Offset)
 	b = append(append(b, byte(len(at.Epoch))), at.Epoch...) //nolint:gosec // We make epochs of 8 bytes.
 	if pub.ExpireAt != 0 {

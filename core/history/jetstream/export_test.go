@@ -2,8 +2,13 @@ package jetstream
 
 import "github.com/zenconn/server/core"
 
-// Sealed is for tests.
-var Sealed = sealed
+// For tests.
+var (
+	Sealed      = sealed
+	Seal        = seal
+	Stored      = stored
+	ErrConflict = errConflict
+)
 
 // Unsealed reads what Sealed wrote.
 func Unsealed(b []byte) (*core.Publication, string, error) {

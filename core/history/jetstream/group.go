@@ -27,7 +27,10 @@ type group struct {
 	running bool
 	pending []*write
 
-	last uint64 // Number of the last message stored by a group; 0: not known. Owned by run.
+	// Owned by run.
+	last  uint64      // Number of the last message stored by a group; 0: not known.
+	call  *call       // Of the last message of a group; nil: there was none.
+	timer *time.Timer // Ends the waiting for its answer; made with call.
 }
 
 // write is a message that waits to be stored.
@@ -36,6 +39,7 @@ type write struct {
 	single   bool      // It may be refused, and wants to know.
 	deadline time.Time // Nobody begins with it afterwards; zero: none.
 	writer   writer
+	end      written // What became of it.
 }
 
 // writer is told once what became of its message: its number in the stream, or an error after which it may have been stored all the
@@ -44,8 +48,10 @@ type writer interface {
 	written(seq uint64, err error)
 }
 
-// errNotBegun says that nothing was sent.
-var errNotBegun = errUnavailable.because(context.DeadlineExceeded)
+var (
+	errNotBegun = errUnavailable.because(context.DeadlineExceeded) // Nothing was sent.
+	errNoAnswer = errUnavailable.because(fmt.Errorf("no answer: %w", context.DeadlineExceeded))
+)
 
 // add has a message stored. It does not wait.
 func (g *group) add(w *write) {
@@ -121,14 +127,14 @@ func (g *group) run() {
 // commit stores messages. It takes attemptTimeout at most: those who wait have deadlines of their own, so one of them must not end the
 // attempt of all.
 func (g *group) commit(all []*write) {
-	ctx, cancel := context.WithTimeout(context.Background(), attemptTimeout)
-	defer cancel()
 	now := time.Now()
+	until := now.Add(attemptTimeout)
 	together := all[:0]
 	var singles, late []*write
 	for _, w := range all {
 		switch {
 		case !w.deadline.IsZero() && now.After(w.deadline):
+			w.end.err = errNotBegun
 			late = append(late, w)
 		case w.single || g.last == 0 && len(singles) == 0: // Without a number to begin with, somebody has to find it out.
 			singles = append(singles, w)
@@ -136,47 +142,55 @@ func (g *group) commit(all []*write) {
 			together = append(together, w)
 		}
 	}
-	tell(late, func(int) (uint64, error) { return 0, errNotBegun })
-	g.sendSingles(ctx, singles)
-	g.sendTogether(ctx, together)
+	tell(late)
+	g.sendSingles(until, singles)
+	g.sendTogether(until, together)
 }
 
 // tell tells writers what became of their messages. A part of it, or all, is done before it returns: what comes in that time makes the next
 // group larger.
-func tell(all []*write, end func(i int) (uint64, error)) {
-	some := func(first, to int) {
-		for i := first; i < to; i++ {
-			all[i].writer.written(end(i))
-		}
+func tell(all []*write) {
+	for ; len(all) > tellSize; all = all[tellSize:] {
+		go tellSome(all[:tellSize])
 	}
-	first := 0
-	for ; len(all)-first > tellSize; first += tellSize {
-		go some(first, first+tellSize)
+	tellSome(all)
+}
+
+// tellSome does so on this goroutine. Who was told may use the memory of his write for another one.
+func tellSome(some []*write) {
+	for _, w := range some {
+		w.writer.written(w.end.seq, w.end.err)
 	}
-	some(first, len(all))
 }
 
 // sendSingles publishes messages and waits for an acknowledgement of each.
-func (g *group) sendSingles(ctx context.Context, all []*write) {
-	ends, calls := make([]written, len(all)), make([]*call, len(all))
+func (g *group) sendSingles(until time.Time, all []*write) {
+	if len(all) == 0 {
+		return
+	}
+	ctx, cancel := context.WithDeadline(context.Background(), until)
+	defer cancel()
+	calls := make([]*call, len(all))
 	for i, w := range all {
-		calls[i], ends[i].err = g.calls.begin(w.m, 1)
+		calls[i], w.end.err = g.calls.begin(w.m, 1)
 	}
-	for i, k := range calls {
-		if k != nil {
-			ends[i].seq, ends[i].err = k.ack(ctx)
+	failed := false
+	for i, w := range all {
+		if calls[i] != nil {
+			w.end.seq, w.end.err = calls[i].ack(ctx)
 		}
-		g.last = max(g.last, ends[i].seq)
+		g.last = max(g.last, w.end.seq)
+		failed = failed || w.end.err != nil
 	}
-	if slices.ContainsFunc(ends, func(w written) bool { return w.err != nil }) {
+	if failed {
 		g.last = 0
 	}
-	tell(all, func(i int) (uint64, error) { return ends[i].seq, ends[i].err })
+	tell(all)
 }
 
 // sendTogether publishes messages, waits for the last one's acknowledgement, and tells every one what became of it. When some were
 // not stored nobody knows which; everyone finds out for himself.
-func (g *group) sendTogether(ctx context.Context, all []*write) {
+func (g *group) sendTogether(until time.Time, all []*write) {
 	if len(all) == 0 {
 		return
 	}
@@ -188,16 +202,47 @@ func (g *group) sendTogether(ctx context.Context, all []*write) {
 		}
 	}
 	if err == nil {
-		last, err = g.calls.store(ctx, all[n].m)
+		last, err = g.storeLast(until, all[n].m)
 	}
 	if before != 0 && err == nil && last == before+uint64(len(all)) {
 		g.last = last
-		tell(all, func(i int) (uint64, error) { return before + uint64(i) + 1, nil }) //nolint:gosec // An index.
+		for i, w := range all {
+			w.end.seq = before + uint64(i) + 1 //nolint:gosec // An index.
+		}
+		tell(all)
 		return
 	}
 	g.last = 0
 	if n > 0 || err == nil {
 		err = errUnavailable.because(fmt.Errorf("of %d messages some were not stored: %v", len(all), err)) //nolint:errorlint // Not for each.
 	}
-	tell(all, func(int) (uint64, error) { return 0, err })
+	for _, w := range all {
+		w.end.err = err
+	}
+	tell(all)
+}
+
+// storeLast writes the last message of a group and returns its number in the stream. Groups follow one another so closely that each is
+// waited for with the same call and timer.
+func (g *group) storeLast(until time.Time, m *nats.Msg) (uint64, error) {
+	wait := time.Until(until)
+	if g.call == nil {
+		g.call, g.timer = g.calls.prepare(1), time.NewTimer(wait)
+	} else {
+		g.timer.Reset(wait)
+	}
+	defer g.timer.Stop()
+	if err := g.call.send(m); err != nil {
+		return 0, err
+	}
+	defer g.call.end()
+	select {
+	case answer := <-g.call.answers:
+		if err := heard(answer); err != nil {
+			return 0, err
+		}
+		return stored(answer.Data)
+	case <-g.timer.C:
+		return 0, errNoAnswer
+	}
 }

@@ -3,6 +3,7 @@ package jetstream
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -60,6 +61,13 @@ type appending struct {
 	m     nats.Msg
 }
 
+// keptBody is the longest body, in bytes, whose memory is kept for the next publication.
+const keptBody = 4 << 10
+
+// appendings are those that ended well, the memory of their bodies with them: a publication on its way has as much of it as all else that
+// is made for it.
+var appendings = sync.Pool{New: func() any { return new(appending) }}
+
 // start stores a publication together with others, if that is easy.
 func (sp *space) start(deadline time.Time, token string, pub *core.Publication, then history.Then) bool {
 	if !sp.bus.Alone() || !sp.ready.Load() || sp.bus.Problem() != "" {
@@ -76,8 +84,12 @@ func (sp *space) start(deadline time.Time, token string, pub *core.Publication, 
 		<-h.turn
 		return false
 	}
-	a := &appending{space: sp, head: h, from: s, next: core.Position{Offset: s.at.Offset + 1, Epoch: s.at.Epoch}, pub: pub, then: then}
-	if sp.publication(&a.m, token, a.next, pub) != nil {
+	a := appendings.Get().(*appending)
+	a.space, a.head, a.from, a.pub, a.then = sp, h, s, pub, then
+	a.next = core.Position{Offset: s.at.Offset + 1, Epoch: s.at.Epoch}
+	a.m.Subject = sp.slot(token, a.next.Offset, uint64(sp.limits.Size))
+	var err error
+	if a.m.Data, err = seal(a.m.Data, a.next, pub); err != nil {
 		<-h.turn
 		return false // Append meets the same error.
 	}
@@ -96,6 +108,18 @@ func (a *appending) written(seq uint64, err error) {
 	a.from.appended(a.next, seq)
 	a.head.set(a.from)
 	a.end(a.next, nil)
+	a.release()
+}
+
+// release leaves the memory to the next one. It is for one that ended well: nobody has it or its message any more. The connection has made a
+// copy of the message, and the group tells of a write when it is done with it.
+func (a *appending) release() {
+	body := a.m.Data[:0]
+	if cap(body) > keptBody {
+		body = nil
+	}
+	*a = appending{m: nats.Msg{Data: body}}
+	appendings.Put(a)
 }
 
 // again finds out what became of a publication and stores it if need be.
