@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/zenconn/server/core"
@@ -31,7 +32,8 @@ func (h *Hub) Start(deadline time.Time, ns *channel.Namespace, pub *core.Publica
 		t.order = new(ordering)
 	}
 	h.lines.unlock(t)
-	e := &errand{hub: h, topic: t, pub: pub, limits: limits(ns), deadline: deadline, then: then}
+	e := errands.Get().(*errand)
+	*e = errand{hub: h, topic: t, pub: pub, limits: limits(ns), deadline: deadline, then: then}
 	if t.order.line.join(e) {
 		h.serve(e)
 	}
@@ -72,12 +74,20 @@ type errand struct {
 	then     Then
 	next     *errand // In the line, which guards it.
 
-	mu       sync.Mutex // Guards all below, until it is known who goes on.
-	starting bool       // The call of the history has not returned; whoever made it goes on.
-	answered bool
-	at       core.Position
-	err      error
+	stage atomic.Int32
+	at    core.Position // What the history answered, like err; written before stage says so.
+	err   error
 }
+
+// errands are those that are finished.
+var errands = sync.Pool{New: func() any { return new(errand) }}
+
+// The stages of an errand.
+const (
+	starting int32 = iota // The call of the history has not returned.
+	answered              // Before it had, the history answered; whoever made it goes on.
+	away                  // Whoever brings the answer goes on.
+)
 
 // ordering is what publishing into a history needs.
 type ordering struct {
@@ -140,26 +150,20 @@ func (e *errand) start() bool {
 		e.err = context.DeadlineExceeded
 		return true
 	}
-	e.starting = true
 	history.Start(e.hub.history, e.deadline, e.pub.Channel, e.pub, e.limits, e)
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.starting = false
-	return e.answered
+	return !e.stage.CompareAndSwap(starting, away)
 }
 
 // Appended implements history.Then.
 func (e *errand) Appended(at core.Position, err error) {
-	e.mu.Lock()
-	e.at, e.err, e.answered = at, err, true
-	starting := e.starting
-	e.mu.Unlock()
-	if !starting {
-		e.hub.serve(e.finish())
+	e.at, e.err = at, err
+	if !e.stage.CompareAndSwap(starting, answered) {
+		h := e.hub // Before the errand is another one's.
+		h.serve(e.finish())
 	}
 }
 
-// finish hands out what was appended, says how the errand ended, and returns the next of the line.
+// finish hands out what was appended, says how the errand ended, and returns the next of the line. Nobody has the errand afterwards.
 func (e *errand) finish() (next *errand) {
 	h, t := e.hub, e.topic
 	g := h.flushers.Gather()
@@ -182,5 +186,7 @@ func (e *errand) finish() (next *errand) {
 	t.mu.Lock()
 	t.holders--
 	h.lines.unlock(t)
+	*e = errand{}
+	errands.Put(e)
 	return next
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/zenconn/server/audit"
@@ -26,7 +27,8 @@ func (s *Session) publish(cmd *protocol.Command) error {
 	if !ns.Binary && s.format != protocol.JSON && !protocol.ValidJSON(req.Data) {
 		return core.ErrBadRequest.Saying("data is not JSON")
 	}
-	out := &outgoing{
+	out := outgoings.Get().(*outgoing)
+	*out = outgoing{
 		session: s, command: cmd.Id, ns: ns, excludeSender: ns.ExcludeSender,
 		pub: newPublication(core.Publication{ID: core.NewID(), Channel: req.Channel, Data: req.Data}),
 	}
@@ -67,6 +69,15 @@ type outgoing struct {
 	skipHistory   bool
 	excludeSender bool
 	fate
+}
+
+// outgoings are those that were answered.
+var outgoings = sync.Pool{New: func() any { return new(outgoing) }}
+
+// release leaves the memory to the next one. Nobody has it any more: the hub and the list of what is under way are done with it.
+func (o *outgoing) release() {
+	*o = outgoing{}
+	outgoings.Put(o)
 }
 
 // newPublication returns a publication with room for its publisher's info, both in one piece of memory: they live as long as each other.
@@ -169,10 +180,12 @@ func (s *Session) hand(out *outgoing) error {
 	if out.err == nil {
 		out.err = s.settle(out)
 	}
-	if out.err == nil {
+	err := out.err
+	if err == nil {
 		s.reply(&protocol.Reply{Id: out.command, Publish: &protocol.PublishResult{}})
 	}
-	return out.err
+	out.release()
+	return err
 }
 
 // infoIn returns what others see of the session in a channel, besides what they see everywhere, and whether it is subscribed to it.

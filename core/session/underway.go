@@ -123,9 +123,11 @@ func (s *Session) conclude(o *outgoing) {
 	o.ended, o.refusal = true, coded
 	replies := u.replies[:0]
 	for u.first != nil && u.first.ended {
-		replies = u.first.appendReply(replies)
-		u.first = u.first.next
+		oldest := u.first
+		replies = oldest.appendReply(replies)
+		u.first = oldest.next
 		u.count--
+		oldest.release()
 	}
 	left := u.count
 	if left == 0 {
