@@ -1,7 +1,10 @@
 package registry_test
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/zenconn/server/core/cluster"
@@ -59,46 +62,66 @@ func TestListStandsInForWhoDoesNotAnswer(t *testing.T) {
 			{session.Filter{Channel: "room", User: "u2"}, 3},
 		} {
 			for _, limit := range []int{1, 4, 100} {
-				asked.verify(test.f, limit, test.want)
+				asked.finds(test.f, limit, test.want)
 			}
 		}
-		if sessions, users, err := asked.calls.Counts(t.Context()); err != nil || sessions != 15 || users != 3 {
-			t.Errorf("%s counts %d sessions of %d users, %v", asked.node.Name, sessions, users, err)
-		}
+		eventually(t, asked.node.Name+" counts 15 sessions of 3 users", func() bool {
+			sessions, users, err := asked.calls.Counts(t.Context())
+			return err == nil && sessions == 15 && users == 3
+		})
 	}
-	if got := len(well.shown(session.Filter{}, 100)); got != 9 {
-		t.Errorf("a worker, which has no list, shows %d sessions", got)
-	}
+	eventually(t, "a worker, which has no list, shows only the sessions of those that answer", func() bool {
+		return len(well.shown(session.Filter{}, 100)) == 9
+	})
 	mute.kill()
 	for _, asked := range agents {
 		eventually(t, asked.node.Name+" shows the sessions of a killed worker no more", func() bool { return len(asked.shown(session.Filter{}, 100)) == 9 })
 	}
 }
 
-// verify checks how many sessions are shown, in which order, and what is said of each.
-func (p *process) verify(f session.Filter, limit, want int) {
+// finds waits until so many sessions are shown, in order, and what is said of each is right. On a slow machine others may not answer in
+// time as well.
+func (p *process) finds(f session.Filter, limit, want int) {
 	p.t.Helper()
-	shown := p.shown(f, limit)
-	key := func(a, b session.Info) int { return slices.Compare([]byte(a.ID), []byte(b.ID)) }
-	if len(shown) != want || !slices.IsSortedFunc(shown, key) {
-		p.t.Errorf("%s: %+v in pages of %d finds %d sessions, want %d, sorted: %+v", p.node.Name, f, limit, len(shown), want, shown)
-	}
+	wrong := ""
+	defer func() {
+		if p.t.Failed() {
+			p.t.Logf("%s: %+v in pages of %d: %s", p.node.Name, f, limit, wrong)
+		}
+	}()
+	eventually(p.t, fmt.Sprintf("%s finds %d sessions", p.node.Name, want), func() bool {
+		shown := p.shown(f, limit)
+		wrong = ""
+		if len(shown) != want || !slices.IsSortedFunc(shown, func(a, b session.Info) int { return strings.Compare(a.ID, b.ID) }) {
+			wrong = fmt.Sprintf("%d sessions: %+v", len(shown), shown)
+		}
+		for _, s := range shown {
+			wrong = cmp.Or(wrong, misplaced(s))
+		}
+		return wrong == ""
+	})
+}
+
+// misplaced says what is wrong with what is said of a session; empty: nothing.
+func misplaced(s session.Info) string {
 	type place struct {
 		worker int
 		agent  string
 		silent bool
 	}
 	places := map[string]place{"a": {}, "b": {}, "a-1": {1, "a", false}, "a-2": {2, "a", true}, "elsewhere": {}}
-	for _, s := range shown {
-		is, known := places[s.Node]
-		if got := (place{s.Worker, s.Agent, s.Silent}); !known || got != is {
-			p.t.Errorf("%s: a session of %s is at %+v, want %+v", p.node.Name, s.Node, got, is)
-		}
-		if s.User == "" || s.Transport != "websocket" || s.Protocol != "json" || s.UserAgent != "test" || s.ConnectedAt.IsZero() || s.LastSeen.IsZero() {
-			p.t.Errorf("%s: it says of a session %+v", p.node.Name, s)
-		}
-		if channels := s.Channels; channels != 1 && !s.Silent || channels != 0 && s.Silent {
-			p.t.Errorf("%s: a session of %s is in %d channels", p.node.Name, s.Node, channels)
-		}
+	is, known := places[s.Node]
+	channels := 1
+	if s.Silent {
+		channels = 0 // It is not known.
 	}
+	switch got := (place{s.Worker, s.Agent, s.Silent}); {
+	case !known || got != is:
+		return fmt.Sprintf("a session of %s is at %+v, want %+v", s.Node, got, is)
+	case s.User == "" || s.Transport != "websocket" || s.Protocol != "json" || s.UserAgent != "test" || s.ConnectedAt.IsZero() || s.LastSeen.IsZero():
+		return fmt.Sprintf("it says of a session: %+v", s)
+	case s.Channels != channels:
+		return fmt.Sprintf("a session of %s is in %d channels", s.Node, s.Channels)
+	}
+	return ""
 }

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,8 +12,7 @@ import (
 	"github.com/zenconn/server/test/server"
 )
 
-// Every agent finds every session by its user, its channel, its node and its transport, and says which worker of which agent keeps it. A
-// session is found as soon as its client knows that it is connected.
+// Every agent finds every session by its user, its channel, its node and its transport, and says which worker of which agent keeps it.
 func TestSessionsAreFoundWithTheirPlaces(t *testing.T) {
 	for name, topology := range map[string]server.Topology{"an agent and its workers": server.Workers, "two agents": server.Agents} {
 		t.Run(name, func(t *testing.T) {
@@ -53,21 +51,29 @@ func findAll(t *testing.T, api *chaos.API, each int) {
 		{}: 2 * each, {User: "alice"}: each, {User: "carol"}: 0, {Channel: "room"}: each, {Channel: "room", User: "bob"}: 0,
 		{Transport: "websocket"}: 2 * each, {Transport: "tcp"}: 0, {Node: "nowhere"}: 0,
 	} {
-		if got := api.Find(f); len(got) != want {
-			t.Errorf("%+v finds %d sessions, want %d: %+v", f, len(got), want, got)
+		chaos.Await(t, chaos.Patience, fmt.Sprintf("%+v finds %d sessions", f, want), func() string {
+			if got := api.Find(f); len(got) != want {
+				return fmt.Sprintf("%d: %+v", len(got), got)
+			}
+			return ""
+		})
+	}
+	chaos.Await(t, chaos.Patience, "the processes together have all sessions", func() string {
+		byNode := 0
+		for _, p := range api.Processes() {
+			there := api.Find(chaos.Filter{Node: p.Name})
+			byNode += len(there)
+			for _, s := range there {
+				if s.Node != p.Name || s.Worker != p.Worker || s.Agent != p.Agent {
+					return fmt.Sprintf("%+v has the session %+v", p, s)
+				}
+			}
 		}
-	}
-	byNode := 0
-	for _, p := range api.Processes() {
-		there := api.Find(chaos.Filter{Node: p.Name})
-		byNode += len(there)
-		if i := slices.IndexFunc(there, func(s chaos.Session) bool { return s.Node != p.Name || s.Worker != p.Worker || s.Agent != p.Agent }); i >= 0 {
-			t.Errorf("%+v has the session %+v", p, there[i])
+		if byNode != 2*each {
+			return fmt.Sprintf("they have %d", byNode)
 		}
-	}
-	if byNode != 2*each {
-		t.Errorf("all processes together have %d sessions, want %d", byNode, 2*each)
-	}
+		return ""
+	})
 	chaos.Await(t, chaos.Patience, "the agent's list counts all sessions, and who is on several nodes once", func() string {
 		if sessions, users := api.Counts(); sessions != 2*each || users != 2 {
 			return fmt.Sprintf("it counts %d sessions of %d users", sessions, users)
