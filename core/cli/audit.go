@@ -13,6 +13,14 @@ import (
 
 func newAuditCommand(env *environment) *cobra.Command {
 	cmd := group("audit", "Ask the audit what happened")
+	cmd.Long = `The audit is the server's record of everything that happened: who connected, what was said, who was refused, and by which version of
+which plugin. These commands read it, prove that nobody tampered with it, and remove from it, on the store that the configuration names
+(SQLite in the data directory, or ClickHouse). The server may be running. docs/audit.md lists the tables.`
+	cmd.Example = `  zenconn audit ask denials                             who was refused, and why
+  zenconn audit ask user-history alice                  everything about a user
+  zenconn audit query "SELECT at, user, channel, payload FROM audit_messages ORDER BY at DESC LIMIT 20"
+  zenconn audit tail                                    what happens now
+  zenconn audit verify                                  whether the record is as it was written`
 	cmd.AddCommand(newAuditAskCommand(env), newAuditQueryCommand(env), newAuditTailCommand(env), newAuditExportCommand(env), newAuditRetryCommand(env), newAuditVerifyCommand(env),
 		newAuditVacuumCommand(env), newAuditForgetCommand(env))
 	return cmd

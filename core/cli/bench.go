@@ -139,7 +139,8 @@ client.limits.commands_per_second: 0.`
   zenconn bench idle --pid "$(pidof zenconn)"           memory per connection
   zenconn bench echo --storm 64                         the round trip while others connect as fast as they can
   zenconn bench recovery                                1,000 clients that missed 50 publications each
-  zenconn bench connect --token-secret "$SECRET"        every client with a token of its own`
+  zenconn bench connect --token-secret "$SECRET"        every client with a token of its own
+  zenconn bench profile fanout                          with a server of its own, and which of its functions took how long`
 	for _, s := range benchScenarios {
 		cmd.AddCommand(newBenchScenario(env, s, runBench))
 	}

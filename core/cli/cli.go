@@ -45,7 +45,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 func run(ctx context.Context, args []string, env *environment) int {
 	root, started := newRootCommand(env)
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitOK
 	}
@@ -58,7 +58,7 @@ func run(ctx context.Context, args []string, env *environment) int {
 	}
 	fmt.Fprintf(env.stderr, "zenconn: %v\n", err)
 	if _, ok := errors.AsType[usageError](err); ok || !*started {
-		fmt.Fprintf(env.stderr, "run 'zenconn --help'\n")
+		fmt.Fprintf(env.stderr, "run '%s --help'\n", cmd.CommandPath())
 		return exitUsage
 	}
 	return exitFailure
@@ -173,9 +173,9 @@ func one(command, what, example string) cobra.PositionalArgs {
 // oneArgument says what a command wants that got no argument, or several.
 func oneArgument(command, what, example string, args []string) string {
 	if len(args) == 0 {
-		return fmt.Sprintf("zenconn %s: give it %s; for example\n  zenconn %s %s", command, what, command, example)
+		return fmt.Sprintf("%s: give it %s; for example\n  zenconn %s %s", command, what, command, example)
 	}
-	return fmt.Sprintf("zenconn %s: %d arguments, want one: %s; put quotes around one with spaces", command, len(args), what)
+	return fmt.Sprintf("%s: %d arguments, want one: %s; put quotes around one with spaces", command, len(args), what)
 }
 
 // count says how many there are of something whose plural ends in s.
@@ -221,7 +221,7 @@ func group(use, short string) *cobra.Command {
 					names = append(names, sub.Name())
 				}
 			}
-			return usageError(fmt.Sprintf("%s: say which: %s", cmd.CommandPath(), strings.Join(names, ", ")))
+			return usageError(fmt.Sprintf("%s: say which: %s", strings.TrimPrefix(cmd.CommandPath(), "zenconn "), strings.Join(names, ", ")))
 		},
 	}
 }

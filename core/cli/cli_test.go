@@ -39,24 +39,25 @@ func TestUsageErrors(t *testing.T) {
 	for name, test := range map[string]struct {
 		args []string
 		want string
+		help string // Whose help it points to.
 	}{
-		"unknown command":         {[]string{"verzion"}, `unknown command "zenconn verzion", did you mean version?`},
-		"unknown subcommand":      {[]string{"config", "prnt"}, `unknown command "zenconn config prnt", did you mean print?`},
-		"no subcommand":           {[]string{"config"}, "zenconn config: say which: check, print"},
-		"unknown flag":            {[]string{"--client.adr=x"}, "unknown flag: --client.adr, did you mean --client.addr?"},
-		"flag in no section":      {[]string{"--addr=x"}, "unknown flag: --addr, did you mean --client.addr?"},
-		"a section is no flag":    {[]string{"version", "--log"}, "unknown flag: --log, did you mean --log.level?"},
-		"hopelessly unknown flag": {[]string{"--qqqq"}, "unknown flag: --qqqq"},
-		"unknown short flag":      {[]string{"-x"}, "unknown shorthand flag: 'x' in -x"},
-		"flag without value":      {[]string{"--client.addr"}, "flag needs an argument: --client.addr"},
-		"too many arguments":      {[]string{"version", "now"}, `unknown command "now" for "zenconn version"`},
-		"flags that exclude":      {[]string{"config", "print", "--json", "--yaml"}, "--json and --yaml exclude each other"},
-		"flag that needs another": {[]string{"config", "print", "--show-secrets"}, "--show-secrets goes with --yaml"},
-		"check of nothing":        {[]string{"config", "check"}, "config check: say which file"},
+		"unknown command":         {[]string{"verzion"}, `unknown command "zenconn verzion", did you mean version?`, "zenconn"},
+		"unknown subcommand":      {[]string{"config", "prnt"}, `unknown command "zenconn config prnt", did you mean print?`, "zenconn config"},
+		"no subcommand":           {[]string{"config"}, "config: say which: check, print", "zenconn config"},
+		"unknown flag":            {[]string{"--client.adr=x"}, "unknown flag: --client.adr, did you mean --client.addr?", "zenconn"},
+		"flag in no section":      {[]string{"--addr=x"}, "unknown flag: --addr, did you mean --client.addr?", "zenconn"},
+		"a section is no flag":    {[]string{"version", "--log"}, "unknown flag: --log, did you mean --log.level?", "zenconn version"},
+		"hopelessly unknown flag": {[]string{"--qqqq"}, "unknown flag: --qqqq", "zenconn"},
+		"unknown short flag":      {[]string{"-x"}, "unknown shorthand flag: 'x' in -x", "zenconn"},
+		"flag without value":      {[]string{"--client.addr"}, "flag needs an argument: --client.addr", "zenconn"},
+		"too many arguments":      {[]string{"version", "now"}, `unknown command "now" for "zenconn version"`, "zenconn version"},
+		"flags that exclude":      {[]string{"config", "print", "--json", "--yaml"}, "--json and --yaml exclude each other", "zenconn config print"},
+		"flag that needs another": {[]string{"config", "print", "--show-secrets"}, "--show-secrets goes with --yaml", "zenconn config print"},
+		"check of nothing":        {[]string{"config", "check"}, "config check: say which file", "zenconn config check"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := typed(t, nil, test.args...)
-			want := command{2, "", "zenconn: " + test.want + "\nrun 'zenconn --help'\n"}
+			want := command{2, "", "zenconn: " + test.want + "\nrun '" + test.help + " --help'\n"}
 			if got != want {
 				t.Errorf("got  %+v\nwant %+v", got, want)
 			}

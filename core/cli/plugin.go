@@ -18,6 +18,10 @@ import (
 
 func newPluginCommand(env *environment) *cobra.Command {
 	cmd := group("plugin", "Write, check, test and measure plugins, and show those of the server")
+	cmd.Example = `  zenconn plugin new words --lang lua                   a plugin to begin with
+  zenconn plugin check words/words.lua                  what it is, and what is wrong with it
+  zenconn plugin test words/words.lua                   play its scenarios
+  zenconn plugin list                                   those that the running server asks`
 	cmd.AddCommand(
 		newPluginNewCommand(env), newPluginCheckCommand(env), newPluginTestCommand(env), newPluginBenchCommand(env), newPluginListCommand(env),
 		newPluginReloadCommand(env), newPluginReplayCommand(env),

@@ -369,16 +369,16 @@ func TestPluginListOfProcesses(t *testing.T) {
 func TestPluginCommandsSayWhatTheyWant(t *testing.T) {
 	inFolder(t)
 	for args, want := range map[string]string{
-		"new":                        "zenconn plugin new: give it the NAME of the plugin; for example\n  zenconn plugin new words\n",
-		"check":                      "zenconn plugin check: give it the FILE of a plugin; for example\n  zenconn plugin check plugins/words.lua\n",
-		"bench":                      "zenconn plugin bench: give it the FILE of a plugin; for example\n  zenconn plugin bench plugins/words.lua\n",
-		"test":                       "zenconn plugin test: give it the FILE of a plugin, or several; for example\n  zenconn plugin test plugins/words.lua\n",
-		"check a b":                  "zenconn plugin check: 2 arguments, want one: the FILE of a plugin; put quotes around one with spaces\n",
+		"new":                        "plugin new: give it the NAME of the plugin; for example\n  zenconn plugin new words\n",
+		"check":                      "plugin check: give it the FILE of a plugin; for example\n  zenconn plugin check plugins/words.lua\n",
+		"bench":                      "plugin bench: give it the FILE of a plugin; for example\n  zenconn plugin bench plugins/words.lua\n",
+		"test":                       "plugin test: give it the FILE of a plugin, or several; for example\n  zenconn plugin test plugins/words.lua\n",
+		"check a b":                  "plugin check: 2 arguments, want one: the FILE of a plugin; put quotes around one with spaces\n",
 		"bench x.lua --runs many":    `--runs: "many" is not a whole number` + "\n",
 		"bench x.lua --time a-while": `--time: "a-while" is not a length of time such as 30s or 5m` + "\n",
 	} {
 		got := typed(t, nil, append([]string{"plugin"}, strings.Fields(args)...)...)
-		if want := (command{2, "", "zenconn: " + want + "run 'zenconn --help'\n"}); got != want {
+		if want := (command{2, "", "zenconn: " + want + "run 'zenconn plugin " + strings.Fields(args)[0] + " --help'\n"}); got != want {
 			t.Errorf("%s: %+v, want %+v", args, got, want)
 		}
 	}

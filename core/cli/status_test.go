@@ -196,7 +196,7 @@ func TestAskingTheAPIFails(t *testing.T) {
 			[]string{"--api.addr", addr}, 1,
 			"the server wants its key: give the api.key of its configuration, as ZENCONN_API__KEY in the environment for example",
 		},
-		"no listener": {[]string{"--api.addr", ""}, 2, "the server has no API listener to ask: set api.addr\nrun 'zenconn --help'"},
+		"no listener": {[]string{"--api.addr", ""}, 2, "the server has no API listener to ask: set api.addr\nrun 'zenconn COMMAND --help'"},
 		"an old one": {
 			[]string{"--api.addr", strings.TrimPrefix(old.URL, "http://")}, 1,
 			`the server at ` + old.URL + ` does not know "METHOD": its version is another one`,
@@ -208,7 +208,7 @@ func TestAskingTheAPIFails(t *testing.T) {
 	} {
 		for method, words := range map[string][]string{"status": {"status"}, "restart": {"restart", "workers"}} {
 			t.Run(name+" "+method, func(t *testing.T) {
-				want := command{test.code, "", "zenconn: " + strings.ReplaceAll(test.want, "METHOD", method) + "\n"}
+				want := command{test.code, "", "zenconn: " + strings.NewReplacer("METHOD", method, "COMMAND", strings.Join(words, " ")).Replace(test.want) + "\n"}
 				if got := typed(t, nil, append(words, test.flags...)...); got != want {
 					t.Errorf("got  %+v\nwant %+v", got, want)
 				}
@@ -218,7 +218,7 @@ func TestAskingTheAPIFails(t *testing.T) {
 	for want, words := range map[string][]string{
 		"--watch needs a terminal":                 {"status", "--watch"},
 		"--watch and --json exclude each other":    {"status", "--watch", "--json"},
-		"zenconn restart: say which: workers":      {"restart"},
+		"restart: say which: workers":              {"restart"},
 		`unknown command "zenconn restart agents"`: {"restart", "agents"},
 	} {
 		if got := typed(t, nil, words...); got.code != 2 || !strings.HasPrefix(got.stderr, "zenconn: "+want) {

@@ -134,7 +134,7 @@ func TestTokenRefusals(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := typed(t, nil, append([]string{"token", "--config", "zenconn.yaml"}, test.args...)...)
-			if want := (command{2, "", "zenconn: " + test.want + "\nrun 'zenconn --help'\n"}); got != want {
+			if want := (command{2, "", "zenconn: " + test.want + "\nrun 'zenconn token --help'\n"}); got != want {
 				t.Errorf("got  %+v\nwant %+v", got, want)
 			}
 		})
