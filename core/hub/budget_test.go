@@ -42,7 +42,7 @@ func TestAllocations(t *testing.T) {
 		{"1000 in both protocols", plain, []protocol.Encoding{0, 1}, 1000, false, 5},
 		{"1000 with a number", plain, []protocol.Encoding{0}, 1000, true, 4},
 		{"1000 compressed and not", plain, []protocol.Encoding{0, deflated}, 1000, false, 5},
-		{"1000 with a history", kept, []protocol.Encoding{0}, 1000, false, 5},
+		{"1000 with a history", kept, []protocol.Encoding{0}, 1000, false, 4},
 		{"1000 in batches of 50", batching, []protocol.Encoding{0}, 1000, false, 3},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -17,8 +17,9 @@ func BenchmarkDecodePublish(b *testing.B) {
 			b.ReportAllocs()
 			b.SetBytes(int64(len(frame)))
 			var m command
+			var d protocol.Decoder
 			for b.Loop() {
-				d := format.Commands(frame)
+				d = format.Commands(frame)
 				if err := d.Next(&m); err != nil {
 					b.Fatal(err)
 				}

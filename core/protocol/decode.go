@@ -32,6 +32,8 @@ type Decoder struct {
 	frame  []byte
 	pos    int
 	err    error // What Next returns from now on.
+
+	publish PublishRequest // Of the command read last, in JSON: most commands are publications.
 }
 
 // Commands returns an iterator over the commands in a client's frame. It reads from the frame until Next returned an error.
@@ -39,9 +41,9 @@ func (f Format) Commands(frame []byte) Decoder {
 	return Decoder{format: f, frame: frame}
 }
 
-// Next replaces *cmd with the next command, whose memory is its own: the frame may be reused afterwards. A command without any
-// request is the answer to a server ping. The error is io.EOF after the last command, else a *FrameError, and *cmd is then
-// worthless. A frame without any command is malformed.
+// Next replaces *cmd with the next command, whose memory is its own: the frame may be reused afterwards. Only cmd.Publish, though not
+// what it holds, is overwritten by the next call. A command without any request is the answer to a server ping. The error is io.EOF
+// after the last command, else a *FrameError, and *cmd is then worthless. A frame without any command is malformed.
 func (d *Decoder) Next(cmd *Command) error {
 	cmd.Reset()
 	if d.err == nil {
@@ -93,7 +95,7 @@ func (d *Decoder) nextJSON(cmd *Command) error {
 	if d.pos == 0 && !utf8.Valid(d.frame) {
 		return d.fail("not UTF-8")
 	}
-	s := scanner{buf: d.frame, pos: d.pos}
+	s := scanner{buf: d.frame, pos: d.pos, publication: &d.publish}
 	s.blanks()
 	if s.pos == len(s.buf) {
 		if d.pos == 0 {

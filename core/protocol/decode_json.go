@@ -230,7 +230,8 @@ func (s *scanner) publish() *PublishRequest {
 	if s.null() {
 		return nil
 	}
-	m := new(PublishRequest)
+	m := s.publication
+	m.Reset()
 	for name := range s.members {
 		switch string(name) {
 		case "channel":

@@ -316,13 +316,17 @@ func discardUnknown(m protoreflect.Message) {
 // decode is the code under test, for a whole frame.
 func decode(f protocol.Format, frame []byte) ([]*protocol.Command, error) {
 	var all []*protocol.Command
-	for d := f.Commands(frame); ; {
+	d := f.Commands(frame)
+	for {
 		m := new(protocol.Command)
 		switch err := d.Next(m); {
 		case errors.Is(err, io.EOF):
 			return all, nil
 		case err != nil:
 			return nil, err
+		}
+		if m.Publish != nil {
+			m.Publish = proto.Clone(m.Publish).(*protocol.PublishRequest) // It lasts until the next one is read.
 		}
 		all = append(all, m)
 	}

@@ -23,6 +23,8 @@ type scanner struct {
 	problem     string
 	depth       int // Objects and arrays that are open around pos.
 	filterDepth int // Levels of a tag filter around pos.
+
+	publication *PublishRequest // Where a command's request to publish is read to.
 }
 
 func (s *scanner) fail(problem string) {
