@@ -94,6 +94,9 @@ type parts struct {
 	bus       *bus.Bus
 	drain     *spool.Drain // nil: recording is off.
 	retention *retention   // nil: the store looks after itself.
+	past      *past
+	store     audit.Sink // nil: recording is off.
+	settling  *settling  // nil: recording is off.
 	bundles   []plugins.Bundle
 	node      *node.Node
 	registry  *registry.Registry
@@ -102,6 +105,7 @@ type parts struct {
 	fleet     *fleet
 	reloader  *reloader
 	survivors []*supervise.Survivor // Workers that an agent before has left.
+	strangers bool                  // There may be more of them, which this agent cannot take over.
 	clients   net.Listener
 	operator  net.Listener // nil: no API, or on the client listener.
 	api       http.Handler
@@ -173,6 +177,10 @@ func (a *Agent) serve(ctx context.Context, p *parts) error {
 	if p.retention != nil {
 		keeping.Go(func() { p.retention.run(ctx) })
 	}
+	keeping.Go(func() { p.past.beat(kept) })
+	if p.settling != nil {
+		keeping.Go(func() { p.settling.run(ctx) })
+	}
 
 	var services []func(context.Context) error
 	clients := p.clients
@@ -202,6 +210,9 @@ func (a *Agent) open(ctx context.Context, p *parts) error {
 		return err
 	}
 	p.onClose(unlock)
+	if p.past, err = openPast(c.Data, a.name, a.log); err != nil {
+		return err
+	}
 	if c, err = withTicketSecret(c); err != nil {
 		return err
 	}
@@ -244,6 +255,7 @@ func (a *Agent) open(ctx context.Context, p *parts) error {
 			return err
 		}
 	}
+	p.settling = a.newSettling(p)
 	p.reloader = &reloader{
 		config: c, reread: a.Plugins, plugins: c.Plugins, node: p.node, host: p.host, name: a.name, log: a.log,
 	}
@@ -262,6 +274,7 @@ func (a *Agent) openAudit(p *parts) (audit.Writer, error) {
 		return nil, nil
 	}
 	p.onClose(sink.Close)
+	p.store = sink
 	p.drain = spool.NewDrain(spool.Options{
 		Bus: p.bus, Sink: sink, Size: int64(c.Audit.SpoolSize), Linger: c.Audit.FlushInterval, WriteTimeout: c.Audit.ClickHouse.Timeout,
 		DrainTimeout: c.Shutdown.Timeout, Log: a.log,

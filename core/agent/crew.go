@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/zenconn/server/core/cluster"
@@ -27,18 +28,24 @@ type crew struct {
 
 	environ    string // Tells workers where the bus is.
 	replaceAll bool   // Every worker that was found running is to be replaced.
+
+	mu   sync.Mutex
+	over map[int]struct{} // Process IDs of workers that were found running and have ended. Guarded by mu.
 }
 
 // name is what logs, audit and status call a worker.
-func (w *crew) name(index int) string { return w.agent.name + "-" + strconv.Itoa(index) }
+func (w *crew) name(index int) string { return workerName(w.agent.name, index) }
+
+func workerName(agent string, index int) string { return agent + "-" + strconv.Itoa(index) }
 
 // findWorkers looks for workers that an agent which is gone has left running, and takes the clients' listener from them if it is the one
 // of the configuration.
 func (a *Agent) findWorkers(ctx context.Context, p *parts) (err error) {
 	if a.config.Agent.Workers == 0 {
-		return nil
+		return a.leaveWorkers(ctx, p)
 	}
 	if p.survivors, err = supervise.Find(ctx, a.workersDir()); err != nil {
+		p.strangers = true
 		a.log.Warn("some workers that were left running are lost to this agent; they end by themselves", "error", err)
 	}
 	p.onClose(func() error {
@@ -63,6 +70,21 @@ func (a *Agent) findWorkers(ctx context.Context, p *parts) (err error) {
 			return nil
 		}
 		l.Close()
+	}
+	return nil
+}
+
+// leaveWorkers looks whether workers run although there are to be none any more. They end by themselves.
+func (a *Agent) leaveWorkers(ctx context.Context, p *parts) error {
+	left, err := supervise.Find(ctx, a.workersDir())
+	for _, s := range left {
+		s.Close()
+		for _, f := range s.Files {
+			f.Close()
+		}
+	}
+	if p.strangers = err != nil || len(left) > 0; p.strangers {
+		a.log.Warn("workers that an agent before has left running are not taken over, since agent.workers is 0; they end by themselves", "workers", len(left), "error", err)
 	}
 	return nil
 }
@@ -100,7 +122,7 @@ func (a *Agent) muster(p *parts) error {
 	if err != nil {
 		return err
 	}
-	w := &crew{agent: a, parts: p, environ: environ, members: p.node.Members(), file: file, replaceAll: a.ReplaceWorkers}
+	w := &crew{agent: a, parts: p, environ: environ, members: p.node.Members(), file: file, replaceAll: a.ReplaceWorkers, over: map[int]struct{}{}}
 	w.supervisor, err = supervise.New(supervise.Options{
 		Count: c.Agent.Workers, Dir: a.workersDir(), Command: w.command, Name: w.name, Files: []*os.File{file}, Survivors: p.survivors,
 		Stdout: a.Stdout, Stderr: a.Stderr, DrainTimeout: c.Agent.DrainWindow + c.Shutdown.Timeout + 5*time.Second, Log: a.log, On: w.happened,
@@ -134,6 +156,9 @@ func (w *crew) happened(e supervise.Event) {
 		}
 	}
 	w.record(e)
+	if e.Kind == supervise.Ended || e.Kind == supervise.Stopped {
+		w.bury(e.PID)
+	}
 	if e.Exit == nil {
 		return
 	}
@@ -144,6 +169,24 @@ func (w *crew) happened(e supervise.Event) {
 			w.members.Gone(m.UID, reason)
 		}
 	}
+}
+
+// bury notes that a worker has ended, if it was found running.
+func (w *crew) bury(pid int) {
+	if !slices.ContainsFunc(w.parts.survivors, func(s *supervise.Survivor) bool { return s.PID == pid }) {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.over[pid] = struct{}{}
+}
+
+// isOver says that a worker that was found running has ended.
+func (w *crew) isOver(pid int) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	_, over := w.over[pid]
+	return over
 }
 
 // record writes down what happened to a worker.

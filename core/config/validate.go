@@ -250,12 +250,12 @@ func (v *validator) plugins(p *Plugins) {
 // validMemory reports whether a Wasm plugin can have that much: from a page to all that 32 bits can address.
 func validMemory(s Size) bool { return s >= 64<<10 && s <= 4<<30 }
 
-// maxWorkers is more than any machine has use for: a worker uses several processors.
-const maxWorkers = 256
+// MaxWorkers is more than any machine has use for: a worker uses several processors.
+const MaxWorkers = 256
 
 func (v *validator) agent(c *Config) {
 	a := &c.Agent
-	v.require(a.Workers >= 0 && a.Workers <= maxWorkers, fmt.Sprintf("want 0 to %d, not %d", maxWorkers, a.Workers), "agent.workers")
+	v.require(a.Workers >= 0 && a.Workers <= MaxWorkers, fmt.Sprintf("want 0 to %d, not %d", MaxWorkers, a.Workers), "agent.workers")
 	v.require(a.Name == "" || len(a.Name) <= maxAgentName && ValidNodeName(a.Name),
 		fmt.Sprintf("%q cannot be the name of a node: want 1 to %d letters, digits, dots, - and _", a.Name, maxAgentName), "agent.name")
 	v.require(a.DrainWindow >= 0 && a.DrainWindow <= time.Hour, fmt.Sprintf("want 0 to 1h, not %s", durationText(a.DrainWindow)), "agent.drain_window")

@@ -10,7 +10,7 @@ var layers = [][]string{
 	{"core/protocol", "core/config", "core/metrics", "hooks", "audit"},
 	{"core/channel", "core/auth", "core/outbound", "core/keyfile", "core/profile", "core/supervise", "hooks/...", "audit/sqlite", "audit/clickhouse", "audit/stored", "audit/audittest", "audit/ask"},
 	{"core/history", "core/presence", "core/bus", "core/door", "plugins", "plugins/...", "audit/store", "audit/chain"},
-	{"core/history/...", "core/join", "core/kv", "audit/spool", "audit/erase"},
+	{"core/history/...", "core/join", "core/kv", "audit/spool", "audit/erase", "audit/settle"},
 	{"core/hub"},
 	{"core/relay"},
 	{"core/session"},
