@@ -60,7 +60,7 @@ func (e Encoding) AppendPublicationFrame(dst []byte, channel string, number int6
 	// move the payload when it is a tiny or a huge one.
 	const reserved = 4
 	start := len(dst)
-	dst = slices.Grow(dst, maxHeader+publicationSize(channel, number, p))
+	dst = slices.Grow(dst, maxHeader+e.Format().size(channel, number, p))
 	dst = append(dst, make([]byte, reserved)...)
 	dst = e.appendPublication(dst, channel, number, p)
 	size := len(dst) - start - reserved
@@ -77,35 +77,37 @@ func (e Encoding) AppendPublicationFrame(dst []byte, channel string, number int6
 	return dst[:start+needed+size]
 }
 
-// publicationSize returns what the push of a publication is not longer than in either format, while nothing has to be escaped, and in JSON
-// not much shorter.
-func publicationSize(channel string, number int64, p *core.Publication) int {
-	const ( // What stands around the values: the names in JSON are longer than what Protobuf has.
-		push     = len(`{"push":{"channel":"","pub":{"data":,"offset":,"time":}}}`)
-		info     = len(`,"info":{"user":"","client":""}`)
-		moreInfo = len(`,"conn_info":`)
-		tags     = len(`,"tags":{}`)
-		tag      = 16 // Protobuf takes more than the 6 of JSON.
-	)
-	size := push + len(channel) + len(p.Data) + digits(number) + digits(int64(p.Offset)) + digits(p.Time) //nolint:gosec // As long.
+// around is how many bytes stand around the values of a publication's push at most: names, or tags and lengths of up to 2^35.
+var around = [...]struct{ push, info, moreInfo, tags, tag int }{
+	JSON: {
+		len(`{"push":{"channel":"","pub":{"data":,"offset":,"time":}}}`), len(`,"info":{"user":"","client":""}`), len(`,"conn_info":`),
+		len(`,"tags":{}`), len(`"":"",`),
+	},
+	Protobuf: {5 + 4*6 + 3, 3 * 6, 6, 0, 3 * 6},
+}
+
+// size returns what the push of a publication is not longer than, while nothing has to be escaped, and not much shorter.
+func (f Format) size(channel string, number int64, p *core.Publication) int {
+	more := &around[f]
+	size := more.push + len(channel) + len(p.Data) + digits(number) + digits(int64(p.Offset)) + digits(p.Time) //nolint:gosec // As long.
 	if p.Info != nil {
-		size += info + len(p.Info.User) + len(p.Info.Client)
-		for _, more := range [][]byte{p.Info.ConnInfo, p.Info.ChanInfo} {
-			if len(more) > 0 {
-				size += moreInfo + len(more)
+		size += more.info + len(p.Info.User) + len(p.Info.Client)
+		for _, b := range [][]byte{p.Info.ConnInfo, p.Info.ChanInfo} {
+			if len(b) > 0 {
+				size += more.moreInfo + len(b)
 			}
 		}
 	}
 	if len(p.Tags) > 0 {
-		size += tags
+		size += more.tags
 	}
 	for key, value := range p.Tags {
-		size += tag + len(key) + len(value)
+		size += more.tag + len(key) + len(value)
 	}
 	return size
 }
 
-// digits returns what n is not longer than in decimal: a bit is 0.3 digits.
+// digits returns what n is not longer than in decimal, and as a varint: a bit is 0.3 digits.
 func digits(n int64) int { return bits.Len64(uint64(n))*5/16 + 1 } //nolint:gosec // No number here is negative.
 
 // AppendPublication appends the push of p in the channel, which has the number if the encoding is Numbered, to dst in the way of
