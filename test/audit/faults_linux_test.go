@@ -169,6 +169,14 @@ var faults = []fault{
 			w.fleet.AwaitAll()
 		}
 	}},
+	{"all killed", func(w *world) {
+		for range times(1, 5) { // Nobody is left who sees it.
+			w.grow(0.5)
+			w.servers[0].Kill()
+			w.servers[0].Run()
+			w.fleet.AwaitAll()
+		}
+	}},
 }
 
 // In durable mode every acknowledged message is in ClickHouse exactly once and with the right numbers, whatever is broken.
