@@ -83,7 +83,7 @@ func TestAuditExportUsage(t *testing.T) {
 	inFolder(t)
 	for args, want := range map[string]string{
 		"--table users":          `no table "users"`,
-		"--format parquet":       "want ndjson or csv",
+		"--format xlsx":          "want ndjson, csv or parquet",
 		"--since tomorrow":       "--since",
 		"--since 1h --until 2h":  "--since must be before",
 		"--out no/such/folder/x": "no audit database",

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"io"
+	"iter"
 )
 
 // RunEnviron is Run with an environment of the test's making.
@@ -12,3 +13,17 @@ func RunEnviron(ctx context.Context, args, environ []string, stdin io.Reader, st
 
 // Watch is what status --watch does.
 var Watch = watch
+
+// ParquetOf writes rows as the export does.
+func ParquetOf(w io.Writer, table string, columns []string, rows iter.Seq[[]any]) error {
+	p := newParquetLines(w, table)
+	if err := p.columns(columns); err != nil {
+		return err
+	}
+	for row := range rows {
+		if err := p.row(row); err != nil {
+			return err
+		}
+	}
+	return p.end()
+}

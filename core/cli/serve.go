@@ -79,9 +79,9 @@ func reload(ctx context.Context, a *agent.Agent, c *config.Config, log *slog.Log
 		log.Info("reloading the plugins; without worker processes (agent.workers) the rest of the configuration is read at the start only")
 		a.NoteHangUp("plugins", a.ReloadPlugins(ctx)) // The log tells too.
 	case next.Config.Agent.Workers == 0:
-		err := errors.New("agent.workers is 0 now: that takes a restart of the server; nothing was changed")
-		log.Error(err.Error())
-		a.NoteHangUp("configuration", err)
+		const why = "agent.workers is 0 now: that takes a restart of the server; nothing was changed"
+		log.Error(why)
+		a.NoteHangUp("configuration", errors.New(why))
 	default:
 		a.NoteHangUp("configuration", nil)
 		a.Replace()

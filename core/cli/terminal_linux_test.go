@@ -163,3 +163,22 @@ func TestTailOnATerminal(t *testing.T) {
 		t.Errorf("what a user sent reaches the terminal: %q", s.shown.String())
 	}
 }
+
+// What is no text is not shown on a terminal, even on one that has no size.
+func TestParquetIsNotForTerminals(t *testing.T) {
+	inFolder(t)
+	vouched(t, said("tea", "alice", `"1"`, audit.MessageAllow))
+	for _, columns := range []uint16{0, 80} {
+		s := openScreen(t, columns)
+		if code := s.run(t, "audit", "export", "--format", "parquet"); code != 2 {
+			t.Errorf("exit code %d", code)
+		}
+		s.says(t, "--format parquet is not for terminals: give it a file with --out FILE, or redirect the standard output")
+		if strings.Contains(s.shown.String(), "PAR1") {
+			t.Errorf("it is shown: %q", s.shown.String())
+		}
+		if code := s.run(t, "audit", "export", "--out", "messages.parquet"); code != 0 {
+			t.Errorf("exit code %d: %s", code, s.shown.String())
+		}
+	}
+}
