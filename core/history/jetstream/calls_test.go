@@ -33,7 +33,7 @@ func TestStored(t *testing.T) {
 		{"nothing", ``, 0, refused},
 	} {
 		seq, err := jetstream.Stored([]byte(test.answer))
-		if seq != test.seq || (err == nil) != (test.err == nil) || test.err != nil && test.err != refused && !errors.Is(err, test.err) {
+		if seq != test.seq || (err == nil) != (test.err == nil) || test.err != nil && !errors.Is(test.err, refused) && !errors.Is(err, test.err) {
 			t.Errorf("%s: %d and %v, want %d and %v", test.name, seq, err, test.seq, test.err)
 		}
 	}
