@@ -3,10 +3,12 @@ package agent
 import (
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/zenconn/server/audit/store"
 	"github.com/zenconn/server/core/config"
+	"github.com/zenconn/server/hooks"
 )
 
 // announce says in the log where to look.
@@ -27,6 +29,10 @@ func (a *Agent) announce(p *parts) {
 		a.log.Info("plugin", "name", plugin.Name, "version", plugin.Hash[:12], "hooks", plugin.Hooks)
 	}
 	data := absolute(c.Data)
+	admits := func(p hooks.PluginInfo) bool { return slices.Contains(p.Hooks, hooks.OnConnect) }
+	if c.Auth.Type == "hook" && !slices.ContainsFunc(plugins, admits) {
+		a.log.Warn("nobody can connect: no plugin decides who may; load one with on_connect, or set auth.type to jwt or none")
+	}
 	for _, path := range c.Client.WebSocket.Paths {
 		a.log.Info("clients connect to", "url", "ws"+base[len("http"):]+path)
 	}

@@ -80,7 +80,7 @@ func reload(ctx context.Context, a *agent.Agent, c *config.Config, log *slog.Log
 		a.NoteHangUp("plugins", a.ReloadPlugins(ctx)) // The log tells too.
 	case next.Config.Agent.Workers == 0:
 		const why = "agent.workers is 0 now: that takes a restart of the server; nothing was changed"
-		log.Error(why)
+		log.Error("the configuration is not reloaded", "error", why)
 		a.NoteHangUp("configuration", errors.New(why))
 	default:
 		a.NoteHangUp("configuration", nil)
