@@ -81,7 +81,7 @@ bench-smoke: build ## Run each scenario of the load generator against a server o
 # Arguments of bench/compare for `make bench-all`, such as BENCHFLAGS="-runs 7 -case '^fanout'"; -h lists them.
 BENCHFLAGS ?=
 
-bench-all: build ## Measure the server beside the control and its goals, 15 minutes: the tables of docs/PERFORMANCE.md
+bench-all: build ## Measure the server beside the control and its goals, 10 minutes: the tables of docs/PERFORMANCE.md
 	$(GO) run ./bench/compare -server ./zenconn $(BENCHFLAGS)
 
 # Arguments of bench/soak for `make soak`, such as SOAKFLAGS="-case channels -workers 2"; -h lists them.
