@@ -166,11 +166,16 @@ test('unsubscribing ends delivery, and subscribing again begins it', async (t) =
   await ada.rpc('shout', encode('')); // Answered after the unsubscribe.
   await bob.publish('live:door', encode(2));
   const again = next(subscription, 'subscribed');
+  let before;
+  subscription.on('subscribed', () => (before = got.length));
   subscription.subscribe();
   await again;
   await bob.publish('live:door', encode(3));
   await got.until(3);
-  assert.deepEqual(got.map(({ data }) => data), [1, 3]);
+  assert.equal(before, 1);
+  const numbers = got.map(({ data }) => data);
+  // Between two processes a publication may still be on its way when somebody subscribes, who then gets it.
+  assert.deepEqual(process.env.ZENCONN_TOPOLOGY ? numbers.filter((n) => n !== 2) : numbers, [1, 3]);
 });
 
 test('the server wrote down no complaint about itself', async () => {
