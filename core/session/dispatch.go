@@ -32,7 +32,7 @@ func (s *Session) handleCommand(cmd *protocol.Command, now time.Time) bool {
 	}
 	s.messagesIn.Add(1)
 	if cmd.Id == 0 && cmd.Send == nil {
-		s.Disconnect(core.DisconnectBadRequest.Saying("a command needs an id"))
+		s.hangUp(core.DisconnectBadRequest.Saying("a command needs an id"))
 		return false
 	}
 	if !s.inOrder(cmd) {
@@ -71,7 +71,7 @@ func (s *Session) inOrder(cmd *protocol.Command) bool {
 	default:
 		return true
 	}
-	s.Disconnect(core.DisconnectBadRequest.Saying(why))
+	s.hangUp(core.DisconnectBadRequest.Saying(why))
 	return false
 }
 
@@ -111,7 +111,7 @@ func route(cmd *protocol.Command) (name string, handle func(*Session, *protocol.
 func (s *Session) refuse(id uint32, name string, err error) bool {
 	if d, ok := errors.AsType[core.Disconnect](err); ok {
 		s.node.Metrics.Refusal(name, d.Code)
-		s.Disconnect(d)
+		s.hangUp(d)
 		return false
 	}
 	s.await(0)
@@ -148,11 +148,10 @@ func (s *Session) strike(err *core.Error) bool {
 	if most := s.node.Client.Limits.ErrorsBeforeClose; most == 0 || s.strikes < most {
 		return true
 	}
-	s.sendReplies()
 	if err.Code == core.ErrTooManyRequests.Code {
-		s.Disconnect(core.DisconnectTooManyRequests)
+		s.hangUp(core.DisconnectTooManyRequests)
 	} else {
-		s.Disconnect(core.DisconnectTooManyErrors)
+		s.hangUp(core.DisconnectTooManyErrors)
 	}
 	return false
 }

@@ -89,7 +89,7 @@ func (s *Session) Handle(frame []byte) {
 	for n := 0; ; n++ {
 		done, err := next(&w.commands, &w.command)
 		if err != nil || done && n == 0 {
-			s.Disconnect(core.DisconnectBadRequest.Saying("the frame is not of the protocol"))
+			s.hangUp(core.DisconnectBadRequest.Saying("the frame is not of the protocol"))
 			break
 		}
 		if done || !s.handleCommand(&w.command, now) {
@@ -139,7 +139,14 @@ func (s *Session) Disconnect(d core.Disconnect) {
 	}
 }
 
-// Dismiss does the same to a session that nothing is wrong with: what waits in its channels for others is sent before. The caller holds no
+// hangUp does so because of a command. The answers to those before it in the same frame are sent first: the refusal of a connect command,
+// for one, with which clients send what they want next. Only the reading goroutine calls it.
+func (s *Session) hangUp(d core.Disconnect) {
+	s.sendReplies()
+	s.Disconnect(d)
+}
+
+// Dismiss disconnects a session that nothing is wrong with: what waits in its channels for others is sent before. The caller holds no
 // lock.
 func (s *Session) Dismiss(d core.Disconnect) {
 	s.mu.Lock()

@@ -64,6 +64,8 @@ func TestBadInput(t *testing.T) {
 		{name: "a user name that is too long", frames: []string{`{"id":1,"connect":{"data":{"user":"` + strings.Repeat("u", 256) + `"}}}`}, reply: `"code":107`},
 		{name: "connect data of another form", frames: []string{`{"id":1,"connect":{"data":[1]}}`}, reply: `"code":107`},
 		{name: "a command after a refused connect", frames: []string{`{"id":1,"connect":{"data":[1]}}`, `{"id":2,"ping":{}}`}, code: 3501},
+		{name: "the same in one frame", frames: []string{`{"id":1,"connect":{"data":[1]}}` + "\n" + `{"id":2,"ping":{}}`}, reply: `"code":107`, code: 3501},
+		{name: "malformed JSON behind a command", frames: []string{connect + "\n" + `{"id":2,`}, reply: `"connect":`, code: 3501},
 	}
 	for i, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {

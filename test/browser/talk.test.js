@@ -88,6 +88,9 @@ test('a plugin refuses a person, and the page says so in its words', async (t) =
   await mallory.getByRole('button', { name: 'Try again' }).click();
   await notice(mallory).getByText('“Mallory is not welcome here” (code 4500)').waitFor();
 
+  const trudy = await join(context, 'Trudy', 'tea'); // An error instead of an end, to a client that has sent more than the connect command.
+  await notice(trudy).getByText('“Trudy listens too much” (code 403)').waitFor();
+
   const ada = await join(context, 'Ada', 'staff');
   await notice(ada).getByText('“staff only” (code 403)').waitFor();
 });

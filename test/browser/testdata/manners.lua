@@ -1,5 +1,6 @@
 function on_connect(ev)
   if ev.user == "Mallory" then return false, 4500, "Mallory is not welcome here" end
+  if ev.user == "Trudy" then return false, 403, "Trudy listens too much" end
 end
 
 function on_subscribe(ev)
