@@ -66,12 +66,12 @@ func oneStatement(cmd *cobra.Command, args []string) error {
 	case 1:
 		return nil
 	case 0:
-		return usageError("zenconn audit query: give it a statement in SQL, in quotes; for example\n" + cmd.Example + `
+		return usageError("give it a statement in SQL, in quotes; for example\n" + cmd.Example + `
 
 The tables are ` + tablesList() + `, and the view audit_messages_delivered;
 "zenconn audit query --help" says more, "zenconn audit ask" answers common questions without any SQL.`)
 	}
-	return usageError(fmt.Sprintf("zenconn audit query: %d arguments, want one: put the statement in quotes", len(args)))
+	return usageError(fmt.Sprintf("%d arguments, want one: put the statement in quotes", len(args)))
 }
 
 // statement returns the SQL that the argument is or stands for.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -106,6 +107,9 @@ func (e *export) into(stdout io.Writer, write func(io.Writer) error) error {
 		return errors.Join(write(buffered), buffered.Flush())
 	}
 	file, err := os.CreateTemp(filepath.Dir(e.out), "."+filepath.Base(e.out)+".*") // For nobody but its owner: it holds what people said.
+	if failure, ok := errors.AsType[*fs.PathError](err); ok {
+		return fmt.Errorf("--out %s: nothing can be written there: %w", e.out, failure.Err) // Not the name of a file that nobody knows.
+	}
 	if err != nil {
 		return err
 	}

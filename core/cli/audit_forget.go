@@ -32,7 +32,7 @@ this again when the spool is empty.`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if name == "" {
-				return usageError("zenconn audit forget: say whom: --user USER")
+				return usageError("say whom: --user USER")
 			}
 			loaded, err := env.load(cmd)
 			if err != nil {
