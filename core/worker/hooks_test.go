@@ -36,7 +36,7 @@ func add(c *config.Config, name string, change func(*config.Namespace)) {
 }
 
 const refreshing = `
-function on_connect(ev) ev.user, ev.expire_at = "alice", time.now() / 1000 - time.now() / 1000 % 1 + 1000 return true end
+function on_connect(ev) ev.user, ev.expire_at = "alice", math.floor(time.now() / 1000) + 1000 return true end
 function on_subscribe(ev) ev.expire_at = 1900000000 end
 function on_refresh(ev)
   if ev.token == "deny" then return false end
