@@ -5,14 +5,12 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net/netip"
-	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	driver "github.com/ClickHouse/clickhouse-go/v2"
 	"go.uber.org/goleak"
 
 	"github.com/zenconn/server/audit"
@@ -41,12 +39,9 @@ func stores(t *testing.T, test func(t *testing.T, open func(t *testing.T) store)
 		})
 	})
 	t.Run("clickhouse", func(t *testing.T) {
-		dsn, err := url.Parse(testenv.ClickHouse(t))
-		if err != nil {
-			t.Fatal(err)
-		}
+		server := testenv.ClickHouse(t)
 		test(t, func(t *testing.T) store {
-			s, err := clickhouse.Open(clickhouse.Options{DSN: database(t, *dsn)})
+			s, err := clickhouse.Open(clickhouse.Options{DSN: audittest.ClickHouse(t, server).String()})
 			return opened(t, s, err)
 		})
 	})
@@ -63,31 +58,6 @@ func opened(t *testing.T, s store, err error) store {
 		}
 	})
 	return s
-}
-
-// database makes an empty database.
-func database(t *testing.T, dsn url.URL) string {
-	t.Helper()
-	options, err := driver.ParseDSN(dsn.String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, err := driver.Open(options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	name := "zenconn_chain_" + strings.ToLower(rand.Text()[:12])
-	if err := conn.Exec(t.Context(), "CREATE DATABASE "+name); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := conn.Exec(context.Background(), "DROP DATABASE "+name); err != nil {
-			t.Error(err)
-		}
-		conn.Close()
-	})
-	dsn.Path = "/" + name
-	return dsn.String()
 }
 
 // recorder writes batches with their links, as the spool does.

@@ -28,30 +28,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // database makes an empty database of the test's own and returns its DSN.
 func database(t testing.TB) *url.URL {
 	t.Helper()
-	dsn, err := url.Parse(testenv.ClickHouse(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	options, err := driver.ParseDSN(dsn.String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, err := driver.Open(options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	name := "zenconn_test_" + strings.ToLower(rand.Text()[:12])
-	if err := conn.Exec(t.Context(), "CREATE DATABASE "+name); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := conn.Exec(context.Background(), "DROP DATABASE "+name); err != nil {
-			t.Error(err)
-		}
-		conn.Close()
-	})
-	dsn.Path = "/" + name
-	return dsn
+	return audittest.ClickHouse(t, testenv.ClickHouse(t))
 }
 
 func open(t testing.TB, dsn *url.URL, timeout time.Duration) *clickhouse.Store {

@@ -1,14 +1,8 @@
 package erase_test
 
 import (
-	"context"
-	"crypto/rand"
-	"net/url"
-	"strings"
 	"testing"
 	"time"
-
-	driver "github.com/ClickHouse/clickhouse-go/v2"
 
 	"github.com/zenconn/server/audit"
 	"github.com/zenconn/server/audit/audittest"
@@ -20,29 +14,7 @@ import (
 
 // On ClickHouse rows are removed by mutations, which must have been made when User returns.
 func TestUserIsForgottenByClickHouse(t *testing.T) {
-	dsn, err := url.Parse(testenv.ClickHouse(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	options, err := driver.ParseDSN(dsn.String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, err := driver.Open(options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	name := "zenconn_erase_" + strings.ToLower(rand.Text()[:12])
-	if err := conn.Exec(t.Context(), "CREATE DATABASE "+name); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := conn.Exec(context.Background(), "DROP DATABASE "+name); err != nil {
-			t.Error(err)
-		}
-		conn.Close()
-	})
-	dsn.Path = "/" + name
+	dsn := audittest.ClickHouse(t, testenv.ClickHouse(t))
 	s, err := clickhouse.Open(clickhouse.Options{DSN: dsn.String()})
 	if err != nil {
 		t.Fatal(err)

@@ -6,14 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	driver "github.com/ClickHouse/clickhouse-go/v2"
 	"go.uber.org/goleak"
 
 	"github.com/zenconn/server/audit"
@@ -42,29 +40,7 @@ func openSQLite(t *testing.T) audit.Sink {
 
 func openClickHouse(t *testing.T) audit.Sink {
 	t.Helper()
-	dsn, err := url.Parse(testenv.ClickHouse(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	options, err := driver.ParseDSN(dsn.String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, err := driver.Open(options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	name := "zenconn_settle_" + strings.ToLower(rand.Text()[:12])
-	if err := conn.Exec(t.Context(), "CREATE DATABASE "+name); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := conn.Exec(context.Background(), "DROP DATABASE "+name); err != nil {
-			t.Error(err)
-		}
-		conn.Close()
-	})
-	dsn.Path = "/" + name
+	dsn := audittest.ClickHouse(t, testenv.ClickHouse(t))
 	s, err := clickhouse.Open(clickhouse.Options{DSN: dsn.String()})
 	if err != nil {
 		t.Fatal(err)

@@ -99,9 +99,11 @@ func BenchmarkWriter(b *testing.B) {
 // BenchmarkDrain is the way out of the spool, into nothing and into the real stores.
 func BenchmarkDrain(b *testing.B) {
 	for name, open := range map[string]func(b *testing.B) audit.Writer{
-		"nowhere":    func(*testing.B) audit.Writer { return nowhere{} },
-		"sqlite":     func(b *testing.B) audit.Writer { return openSQLite(b, filepath.Join(b.TempDir(), "audit.db")) },
-		"clickhouse": func(b *testing.B) audit.Writer { return openClickHouse(b, database(b)) },
+		"nowhere": func(*testing.B) audit.Writer { return nowhere{} },
+		"sqlite":  func(b *testing.B) audit.Writer { return openSQLite(b, filepath.Join(b.TempDir(), "audit.db")) },
+		"clickhouse": func(b *testing.B) audit.Writer {
+			return openClickHouse(b, audittest.ClickHouse(b, testenv.ClickHouse(b)))
+		},
 	} {
 		for _, events := range []int{10, 1000} {
 			b.Run(fmt.Sprintf("%s/batch=%d", name, events), func(b *testing.B) {

@@ -2,7 +2,6 @@ package spool_test
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"net/url"
 	"path/filepath"
@@ -10,8 +9,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	driver "github.com/ClickHouse/clickhouse-go/v2"
 
 	"github.com/zenconn/server/audit"
 	"github.com/zenconn/server/audit/audittest"
@@ -127,7 +124,7 @@ func TestStormSQLite(t *testing.T) {
 
 func TestStormClickHouse(t *testing.T) {
 	t.Parallel()
-	dsn := database(t)
+	dsn := audittest.ClickHouse(t, testenv.ClickHouse(t))
 	network := audittest.StartProxy(t, "127.0.0.1:0", dsn.Host)
 	dsn.Host = network.Address()
 	store := openClickHouse(t, dsn)
@@ -146,7 +143,7 @@ func TestStormClickHouse(t *testing.T) {
 // ClickHouse is away, longer than everything would wait for it, and comes back: the events have waited in the spool.
 func TestClickHouseAway(t *testing.T) {
 	t.Parallel()
-	dsn := database(t)
+	dsn := audittest.ClickHouse(t, testenv.ClickHouse(t))
 	target := dsn.Host
 	network := audittest.StartProxy(t, "127.0.0.1:0", target)
 	dsn.Host = network.Address()
@@ -170,34 +167,6 @@ func TestClickHouseAway(t *testing.T) {
 	audittest.StartProxy(t, network.Address(), target)
 	runDrain(t, spool.Options{Bus: alone(t, dir), Sink: store})
 	arrive(t, store, 10_000)
-}
-
-func database(t testing.TB) *url.URL {
-	t.Helper()
-	dsn, err := url.Parse(testenv.ClickHouse(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	options, err := driver.ParseDSN(dsn.String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, err := driver.Open(options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	name := "zenconn_test_" + strings.ToLower(rand.Text()[:12])
-	if err := conn.Exec(t.Context(), "CREATE DATABASE "+name); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := conn.Exec(context.Background(), "DROP DATABASE "+name); err != nil {
-			t.Error(err)
-		}
-		conn.Close()
-	})
-	dsn.Path = "/" + name
-	return dsn
 }
 
 func openClickHouse(t testing.TB, dsn *url.URL) *clickhouse.Store {

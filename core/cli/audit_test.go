@@ -1,18 +1,14 @@
 package cli_test
 
 import (
-	"context"
 	"encoding/csv"
 	"encoding/json"
-	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
 	"regexp"
 	"strings"
 	"testing"
-
-	"github.com/ClickHouse/clickhouse-go/v2"
 
 	"github.com/zenconn/server/audit/audittest"
 	"github.com/zenconn/server/audit/store"
@@ -223,30 +219,7 @@ func TestAuditQueryExamples(t *testing.T) {
 // clickHouseDatabase makes an empty database of the test's own and returns its DSN.
 func clickHouseDatabase(t testing.TB) string {
 	t.Helper()
-	dsn, err := url.Parse(testenv.ClickHouse(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	options, err := clickhouse.ParseDSN(dsn.String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, err := clickhouse.Open(options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	name := "zenconn_test_" + strings.ReplaceAll(core.NewID().String(), "-", "")
-	if err := conn.Exec(t.Context(), "CREATE DATABASE "+name); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := conn.Exec(context.Background(), "DROP DATABASE "+name); err != nil {
-			t.Error(err)
-		}
-		conn.Close()
-	})
-	dsn.Path = "/" + name
-	return dsn.String()
+	return audittest.ClickHouse(t, testenv.ClickHouse(t)).String()
 }
 
 // TestAuditDocumentExamples checks that every example of docs/audit.md has, on both stores, the output that is shown.

@@ -2,16 +2,12 @@ package registry_test
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
-	"net/url"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	driver "github.com/ClickHouse/clickhouse-go/v2"
 
 	"github.com/zenconn/server/audit"
 	"github.com/zenconn/server/audit/audittest"
@@ -32,29 +28,7 @@ func openSQLite(t *testing.T) audit.Sink {
 
 // openClickHouse makes a database of the test's own.
 func openClickHouse(t *testing.T) audit.Sink {
-	dsn, err := url.Parse(testenv.ClickHouse(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	options, err := driver.ParseDSN(dsn.String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, err := driver.Open(options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	name := "zenconn_test_" + strings.ToLower(rand.Text()[:12])
-	if err := conn.Exec(t.Context(), "CREATE DATABASE "+name); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := conn.Exec(context.Background(), "DROP DATABASE "+name); err != nil {
-			t.Error(err)
-		}
-		conn.Close() //nolint:errcheck // It says nothing.
-	})
-	dsn.Path = "/" + name
+	dsn := audittest.ClickHouse(t, testenv.ClickHouse(t))
 	s, err := clickhouse.Open(clickhouse.Options{DSN: dsn.String()})
 	if err != nil {
 		t.Fatal(err)

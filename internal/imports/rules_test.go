@@ -120,7 +120,7 @@ var home = []struct {
 		[]string{"github.com/nats-io/..."}, []string{"core/bus", "core/history/jetstream", "core/relay", "core/kv", "audit/spool", "test/..."},
 		"one package connects to NATS; those that keep something on it, or carry the messages, speak to it directly; all others ask and answer by core/bus",
 	},
-	{[]string{"github.com/ClickHouse/..."}, []string{"audit/clickhouse"}, "one package wraps ClickHouse"},
+	{[]string{"github.com/ClickHouse/..."}, []string{"audit/clickhouse", "audit/audittest"}, "one package wraps ClickHouse; another makes and drops the databases of tests"},
 	{[]string{"modernc.org/...", "github.com/ncruces/..."}, []string{"audit/sqlite"}, "one package wraps SQLite"},
 	{[]string{"github.com/knadh/koanf/..."}, []string{"core/config"}, "one package reads the configuration"},
 	{[]string{"go.yaml.in/yaml/..."}, []string{"core/config", "hooks/scenario"}, "the configuration, and scenarios of plugins, are what is written in YAML"},
