@@ -16,12 +16,15 @@ import (
 // What waits to be told to plugins.
 const (
 	noticesWaiting = 1 << 16         // Notices; beyond it new ones are dropped and counted.
-	noticesGrace   = 2 * time.Second // Time, at the end, to tell what still waits; the rest is dropped and counted.
+	noticesGrace   = 2 * time.Second // The usual Notices.Grace.
 )
 
 // Notices tells the plugins what has happened to sessions: that they left a channel, that they ended. It does so behind the back of
 // whoever ended them, so that neither a fan-out nor a shutdown waits for a plugin. What happened to one session is told in its order.
 type Notices struct {
+	// Grace is the time, at the end, to tell what still waits; the rest is dropped and counted. It is not changed after Run has begun.
+	Grace time.Duration
+
 	hooks   *hooks.Chain
 	metrics *metrics.Metrics
 	log     *slog.Logger
@@ -40,7 +43,7 @@ type notice struct {
 
 // NewNotices makes notices for the chain's plugins. Run tells them.
 func NewNotices(chain *hooks.Chain, m *metrics.Metrics, log *slog.Logger) *Notices {
-	n := &Notices{hooks: chain, metrics: m, log: log}
+	n := &Notices{Grace: noticesGrace, hooks: chain, metrics: m, log: log}
 	n.lanes = make([]chan *notice, 2*runtime.GOMAXPROCS(0)) // Also when no plugin wants to know: the next one may.
 	for i := range n.lanes {
 		n.lanes[i] = make(chan *notice, noticesWaiting/len(n.lanes))
@@ -53,7 +56,7 @@ func (n *Notices) Run(ctx context.Context) {
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	var telling, deadline sync.WaitGroup
 	defer deadline.Wait()
-	deadline.Go(func() { endLate(ctx, life, end) })
+	deadline.Go(func() { n.endLate(ctx, life, end) })
 	for _, lane := range n.lanes {
 		telling.Go(func() { n.serve(ctx, life, lane) })
 	}
@@ -65,14 +68,14 @@ func (n *Notices) Run(ctx context.Context) {
 }
 
 // endLate ends life some time after ctx, unless it ends before.
-func endLate(ctx, life context.Context, end context.CancelFunc) {
+func (n *Notices) endLate(ctx, life context.Context, end context.CancelFunc) {
 	select {
 	case <-ctx.Done():
 	case <-life.Done():
 		return
 	}
 	select {
-	case <-time.After(noticesGrace):
+	case <-time.After(n.Grace):
 		end()
 	case <-life.Done():
 	}

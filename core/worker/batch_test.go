@@ -72,9 +72,7 @@ func TestBatchBeforeTheEnd(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := slowly()
-			c.Shutdown.Timeout = patience
-			r := start(t, c)
+			r := start(t, slowly())
 			publisher, listener := r.connect("publisher"), r.connect("listener")
 			listener.ask(2, `"subscribe":{"channel":"ticks"}`)
 			publisher.send(publishes(1, 5))

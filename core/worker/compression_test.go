@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/lxzan/gws"
 
@@ -54,7 +53,7 @@ func (r *running) dialDeflated(subprotocol string, bits int) (*client, *atomic.I
 	}
 	read := new(atomic.Int64)
 	conn, answer, err := gws.NewClient(c, &gws.ClientOption{
-		Addr: "ws://" + r.addr + "/connection/websocket", RequestHeader: header,
+		Addr: "ws://" + r.addr + "/connection/websocket", RequestHeader: header, HandshakeTimeout: patience,
 		PermessageDeflate: gws.PermessageDeflate{Enabled: true, Threshold: 1, ServerMaxWindowBits: bits, ClientMaxWindowBits: 15},
 		NewDialer:         func() (gws.Dialer, error) { return meter{read}, nil },
 	})
@@ -231,9 +230,7 @@ func TestCompressionWithoutLeave(t *testing.T) {
 // TestCompressionBombs sends what grows beyond all bounds, and what is not compressed at all.
 func TestCompressionBombs(t *testing.T) {
 	t.Parallel()
-	c := compressing()
-	c.Client.Ping.Interval = time.Hour // The bystander answers none, and bombs take their time under the race detector.
-	r := start(t, c)
+	r := start(t, compressing())
 	bystander, _ := r.connectDeflated(15)
 	bystander.ask(2, `"subscribe":{"channel":"calm"}`)
 
@@ -257,9 +254,7 @@ func TestCompressionBombs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			conn, _ := r.handshake(deflate)
-			for _, frame := range test.frames {
-				conn.write(frame)
-			}
+			conn.write(test.frames...)
 			conn.expectClose(test.code, test.reason)
 			r.eventually("the record of the end", func() bool { return r.audit.closed(test.code) != nil })
 			bystander.ask(9, `"publish":{"channel":"calm","data":"still here"}`)
@@ -267,9 +262,7 @@ func TestCompressionBombs(t *testing.T) {
 	}
 	for name, frames := range map[string][][]byte{"as long as may be": {deflatedFrame(fits)}, "in fragments": fragments(deflatedFrame(text), 4)} {
 		conn, _ := r.handshake(deflate)
-		for _, frame := range frames {
-			conn.write(frame)
-		}
+		conn.write(frames...)
 		if op, payload := conn.read(); op != 1 || !bytes.Contains(payload, []byte(`"connect":{`)) {
 			t.Errorf("%s: got %d %q", name, op, payload)
 		}

@@ -83,15 +83,18 @@ type running struct {
 	stop     func()
 }
 
-// open returns a configuration whose default namespace lets everybody do everything.
+// open returns a configuration whose default namespace lets everybody do everything, and in which no time runs out, however long the
+// machine stands still. Only tests of a time set it.
 func open() *config.Config {
 	c := config.Default()
+	c.Client.HandshakeTimeout, c.Client.ConnectTimeout, c.Client.WriteTimeout = time.Hour, time.Hour, time.Hour
+	c.Client.Ping.Interval, c.Client.Ping.Timeout = time.Hour, time.Hour
 	c.Auth.Type, c.Auth.User = "none", "claimed"
 	ns := config.DefaultNamespace()
 	ns.Subscribe, ns.Publish = "anyone", "anyone"
-	ns.Presence, ns.JoinLeave, ns.Recovery, ns.HistorySize, ns.HistoryTTL = true, true, true, 100, time.Minute
+	ns.Presence, ns.JoinLeave, ns.Recovery, ns.HistorySize, ns.HistoryTTL = true, true, true, 100, time.Hour
 	c.Namespaces = map[string]config.Namespace{"default": ns}
-	c.Shutdown.Timeout = time.Minute
+	c.Shutdown.Timeout = patience
 	return &c
 }
 
@@ -164,7 +167,9 @@ func (r *running) dial(subprotocol string) *client {
 	if subprotocol != "" {
 		header.Set("Sec-WebSocket-Protocol", subprotocol)
 	}
-	conn, _, err := gws.NewClient(c, &gws.ClientOption{Addr: "ws://" + r.addr + "/connection/websocket", RequestHeader: header})
+	conn, _, err := gws.NewClient(c, &gws.ClientOption{
+		Addr: "ws://" + r.addr + "/connection/websocket", RequestHeader: header, HandshakeTimeout: patience,
+	})
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -37,7 +37,7 @@ func add(c *config.Config, name string, change func(*config.Namespace)) {
 
 const refreshing = `
 function on_connect(ev) ev.user, ev.expire_at = "alice", math.floor(time.now() / 1000) + 1000 return true end
-function on_subscribe(ev) ev.expire_at = 1900000000 end
+function on_subscribe(ev) ev.expire_at = math.floor(time.now() / 1000) + 1000 end
 function on_refresh(ev)
   if ev.token == "deny" then return false end
   if ev.token == "close" then return false, 4500, "enough" end
@@ -275,7 +275,11 @@ func TestEndsAtShutdown(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var mu sync.Mutex
 			told := 0
-			r := start(t, open(), hooks.Link{Deadline: patience, Plugin: &witness{wants: []hooks.Hook{hooks.OnDisconnect}, tell: func(string) {
+			c := open()
+			if c.Shutdown.Timeout = 10 * patience; stuck {
+				c.Shutdown.Timeout = 5 * time.Second // Of which a part is for the plugins, too short for all they are to be told.
+			}
+			r := start(t, c, hooks.Link{Deadline: patience, Plugin: &witness{wants: []hooks.Hook{hooks.OnDisconnect}, tell: func(string) {
 				if stuck {
 					<-time.After(300 * time.Millisecond)
 				}

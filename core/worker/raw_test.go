@@ -44,9 +44,10 @@ func (r *running) handshake(headers ...string) (*raw, *http.Response) {
 	return &raw{r.t, conn, in}, answer
 }
 
-func (r *raw) write(frame []byte) {
+// write sends frames at once: after one of them the server may close, and what comes late would find nobody.
+func (r *raw) write(frames ...[]byte) {
 	r.t.Helper()
-	if _, err := r.conn.Write(frame); err != nil {
+	if _, err := r.conn.Write(bytes.Join(frames, nil)); err != nil {
 		r.t.Fatal(err)
 	}
 }

@@ -115,6 +115,7 @@ func New(o Options) (*Worker, error) {
 		Recorder: o.Recorder, Unrecorded: o.Unrecorded, Durability: o.Durability, Drops: o.Drops, Metrics: o.Metrics, Log: o.Log,
 		Registry: session.NewRegistry(c.Client.Limits.SessionsPerUser), Wheel: session.NewWheel(),
 	}
+	w.node.Notices.Grace = c.Shutdown.Timeout / 5 // What is left when the sessions have ended.
 	w.sender = registry.NewSender(registry.SenderOptions{Node: w.node, UID: o.UID, Bus: o.Bus, Log: o.Log})
 	w.node.Announcer = w.sender
 	o.Registry.MustRegister(w.sender.Collectors()...)
