@@ -123,7 +123,7 @@ func TestGoodAnswersForgive(t *testing.T) {
 		fault error
 		want  hooks.BreakerState
 	}{{errors.New("broken"), hooks.BreakerClosed}, {fmt.Errorf("late: %w", context.DeadlineExceeded), hooks.BreakerOpen}} {
-		f := newFailing(false, breaker)
+		f := newFailing(false, hooks.Breaker{Faults: 3, Window: time.Hour, Cooldown: time.Hour})
 		f.fault = tt.fault
 		for range 2 {
 			f.broken = true

@@ -5,7 +5,6 @@ package hooktest
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/zenconn/server/core"
 	"github.com/zenconn/server/hooks"
@@ -55,7 +54,7 @@ func Run(t *testing.T, load func(t *testing.T, b Behaviour) hooks.Plugin) {
 		t.Helper()
 		p := load(t, b)
 		r := &record{}
-		c := hooks.NewChain([]hooks.Link{{Plugin: p, Deadline: 2 * time.Second}}, r)
+		c := hooks.NewChain([]hooks.Link{{Plugin: p, Deadline: enough}}, r)
 		t.Cleanup(func() {
 			if err := c.Close(); err != nil {
 				t.Errorf("close: %v", err)

@@ -3,6 +3,7 @@ package lua_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/zenconn/server/core"
 	"github.com/zenconn/server/hooks"
@@ -17,7 +18,7 @@ func TestServerSideSubscriptions(t *testing.T) {
 			return true
 		end`, lua.Options{})
 	e := &hooks.Connect{}
-	if a := hooks.NewChain([]hooks.Link{{Plugin: p}}, failing{t}).Connect(t.Context(), e); a.Verdict != hooks.Allow {
+	if a := hooks.NewChain([]hooks.Link{{Plugin: p, Deadline: time.Minute}}, failing{t}).Connect(t.Context(), e); a.Verdict != hooks.Allow {
 		t.Fatalf("answer %+v", a)
 	}
 	full := e.Subs["full"]
@@ -56,7 +57,7 @@ func TestMistakesInNewFields(t *testing.T) {
 		t.Run(tt.hook+" "+tt.body, func(t *testing.T) {
 			p := loadScript(t, "function on_"+tt.hook+"(ev) "+tt.body+" end", lua.Options{})
 			var told last
-			c := hooks.NewChain([]hooks.Link{{Plugin: p}}, &told)
+			c := hooks.NewChain([]hooks.Link{{Plugin: p, Deadline: time.Minute}}, &told)
 			ask(t, c, hooks.Hook(tt.hook))
 			if told.Fault == nil || !strings.Contains(told.Fault.Error(), tt.want) {
 				t.Errorf("fault %v, want %s", told.Fault, tt.want)

@@ -81,6 +81,14 @@ func wantAnswer(t *testing.T, got hooks.Answer, want string) {
 	}
 }
 
+// wantTime checks a time that is so many seconds after one between before and now.
+func wantTime(t *testing.T, got, before, after int64) {
+	t.Helper()
+	if now := time.Now().Unix(); got < before+after || got > now+after {
+		t.Errorf("expires %d, want %d to %d", got, before+after, now+after)
+	}
+}
+
 func checkFirst(t *testing.T, c *hooks.Chain) {
 	wantAnswer(t, c.Connect(t.Context(), &hooks.Connect{User: "mallory"}), "deny 403 mallory is not welcome here")
 	wantAnswer(t, c.Connect(t.Context(), &hooks.Connect{User: "alice"}), "pass 0")
@@ -144,20 +152,17 @@ func checkRoute(t *testing.T, c *hooks.Chain) {
 	if e := publish("", `{"text":"hi"}`); e.Redirect != "moderation:room:1" || e.SkipHistory {
 		t.Errorf("a stranger's: %+v", e)
 	}
-	if e := publish("alice", `{"seconds":60}`); e.ExpireAt < time.Now().Unix()+55 || e.ExpireAt > time.Now().Unix()+65 {
-		t.Errorf("expires %d", e.ExpireAt)
-	}
+	before := time.Now().Unix()
+	wantTime(t, publish("alice", `{"seconds":60}`).ExpireAt, before, 60)
 	if e := publish("alice", `{"text":"hi"}`); e.Redirect != "" || e.SkipHistory || e.ExcludeSender != nil || e.ExpireAt != 0 {
 		t.Errorf("ordinary: %+v", e)
 	}
 }
 
 func checkRefresh(t *testing.T, c *hooks.Chain) {
-	e := &hooks.Refresh{Token: "header"}
+	e, before := &hooks.Refresh{Token: "header"}, time.Now().Unix()
 	wantAnswer(t, c.Refresh(t.Context(), e), "allow 0")
-	if e.ExpireAt < time.Now().Unix()+3590 || e.ExpireAt > time.Now().Unix()+3610 {
-		t.Errorf("expires %d", e.ExpireAt)
-	}
+	wantTime(t, e.ExpireAt, before, 3600)
 	wantAnswer(t, c.Refresh(t.Context(), &hooks.Refresh{Token: "other"}), "deny 4500 your account is closed")
 	wantAnswer(t, c.Refresh(t.Context(), &hooks.Refresh{Token: "other", Channel: "x"}), "pass 0")
 }

@@ -22,7 +22,7 @@ const (
 	maxDepth     = 200             // Calls within calls.
 	minRegisters = 1024            // Values on the stack at first, 16 bytes each,
 	maxRegisters = 64 * 1024       // and at most.
-	topDeadline  = 1 * time.Second // For running a file from the top, and for calls whose context has no deadline.
+	topDeadline  = 1 * time.Second // For running a file from the top, and for calls whose context has no deadline; standstills do not count.
 )
 
 // limitArrays bounds what t[67108863] = 1 costs: the machine fills the positions below. The limit is one for the process.
@@ -62,7 +62,7 @@ func newInstance(p *program, h *host.Plugin, log *host.Log, config map[string]an
 		RegistryMaxSize: maxRegisters, RegistryGrowStep: 8 * minRegisters})
 	in.meter.state = in.l
 	in.l.SetContext(&in.meter)
-	in.meter.start(time.Now().Add(topDeadline))
+	in.meter.startUnhurried()
 	if err := in.furnish(config); err != nil {
 		return nil, err
 	}
@@ -190,11 +190,11 @@ func (in *instance) Answer(ctx context.Context, seat int, about any) (answer hoo
 	if f == nil {
 		return hooks.Answer{Verdict: hooks.Pass}, nil
 	}
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		deadline = time.Now().Add(topDeadline)
+	if deadline, ok := ctx.Deadline(); ok {
+		in.meter.start(deadline)
+	} else {
+		in.meter.startUnhurried()
 	}
-	in.meter.start(deadline)
 	in.hook = host.Seating[seat].Hook
 	u := &lua.LUserData{Value: ev, Env: in.l.Env, Metatable: in.eventMeta} // A new one: last call's must not come to life again.
 	in.l.Push(f)

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	lua "github.com/yuin/gopher-lua"
+
+	"github.com/zenconn/server/hooks/host"
 )
 
 // checkEvery is the work, in units of about one instruction, between two looks at the clock, which cost as much as two or three
@@ -17,6 +19,8 @@ const checkEvery = 32
 // catch the error, but the next instruction raises it again. It belongs to one instance and is not safe for concurrent use.
 type meter struct {
 	deadline time.Time
+	patient  bool // The deadline moves by the time in which the script could not run.
+	stood    host.Standstill
 	left     int    // Work until the next look at the clock.
 	err      error  // Set once the time is over, or the call was aborted.
 	where    string // Where the script was then, as "file:line: ".
@@ -30,7 +34,15 @@ var (
 
 // start begins a call that must end at the deadline.
 func (m *meter) start(deadline time.Time) {
-	m.deadline, m.left, m.err, m.where = deadline, checkEvery, nil, ""
+	m.deadline, m.patient, m.left, m.err, m.where = deadline, false, checkEvery, nil, ""
+}
+
+// startUnhurried begins a call that nobody waits for: it may run for topDeadline, however long that takes.
+func (m *meter) startUnhurried() {
+	now := time.Now()
+	m.start(now.Add(topDeadline))
+	m.patient = true
+	m.stood.Begin(now)
 }
 
 // spend counts work and raises an error in the script when its time is over.
@@ -60,7 +72,11 @@ func (m *meter) over() bool {
 		return true
 	}
 	m.left = checkEvery
-	if time.Until(m.deadline) > 0 {
+	now := time.Now()
+	if m.patient {
+		m.deadline = m.deadline.Add(m.stood.Lost(now))
+	}
+	if now.Before(m.deadline) {
 		return false
 	}
 	m.err, m.where = context.DeadlineExceeded, m.line()

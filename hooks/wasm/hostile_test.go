@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/zenconn/server/hooks"
@@ -17,7 +19,7 @@ import (
 )
 
 // tooSlow is far beyond any deadline here: a call that takes longer hangs.
-const tooSlow = 20 * time.Second
+const tooSlow = time.Minute
 
 const (
 	i32 = wasmtest.I32
@@ -267,24 +269,54 @@ func TestHostileInitialization(t *testing.T) {
 
 // An instance that cannot be made any more must not hold up calls beyond their deadline.
 func TestSlowInitializationHonoursTheDeadline(t *testing.T) {
-	m := newABI()
-	wait := wasmtest.Code(wasmtest.Call(m.now), wasmtest.Set(0), forEver( // A quarter of a second.
-		wasmtest.Call(m.now), wasmtest.Get(0), 0x7d, wasmtest.Const64(250), 0x53, 0x45, 0x0d, 1))
-	m.Export("_initialize", 0, m.Function(nil, nil, wasmtest.Values(i64), 0x02, 0x40, wait, 0x0b))
-	m.Hook("on_subscribe", 0x00)
-	m.Hook("on_publish", wasmtest.Const(0))
-	p := load(t, m.Bytes(), wasm.Options{Instances: 1})
-	if _, err := p.Subscribe(t.Context(), &hooks.Subscribe{}); err == nil {
-		t.Fatal("no trap")
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-	defer cancel()
-	if _, err := p.Publish(ctx, hooktest.NewPublish("")); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("while the instance is made: %v", err)
-	}
-	if _, err := p.Publish(t.Context(), hooktest.NewPublish("")); err != nil {
-		t.Errorf("after that: %v", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		m := newABI()
+		m.Export("_initialize", 0, m.Function(nil, nil, nil, call(m.log, 1, 0, 1)))
+		m.Hook("on_subscribe", 0x00)
+		m.Hook("on_publish", wasmtest.Const(0))
+		p := load(t, m.Bytes(), wasm.Options{Instances: 1, Logger: slog.New(slowLog(time.Second))})
+		if _, err := p.Subscribe(t.Context(), &hooks.Subscribe{}); err == nil {
+			t.Fatal("no trap")
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		if _, err := p.Publish(ctx, hooktest.NewPublish("")); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("while the instance is made: %v", err)
+		}
+		if _, err := p.Publish(t.Context(), hooktest.NewPublish("")); err != nil {
+			t.Errorf("after that: %v", err)
+		}
+	})
+}
+
+// slowLog is a log that takes so long for a line.
+type slowLog time.Duration
+
+func (slowLog) Enabled(context.Context, slog.Level) bool { return true }
+func (l slowLog) WithAttrs([]slog.Attr) slog.Handler     { return l }
+func (l slowLog) WithGroup(string) slog.Handler          { return l }
+func (l slowLog) Handle(context.Context, slog.Record) error {
+	<-time.After(time.Duration(l))
+	return nil
+}
+
+// What nobody waits for may stand still for as long as the machine does.
+func TestStandstill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newABI()
+		stand := wasmtest.Code(wasmtest.Const64(1), wasmtest.Call(m.random), drop, call(m.log, 1, 0, 1), wasmtest.Const64(1), wasmtest.Call(m.random), drop)
+		m.Export("_initialize", 0, m.Function(nil, nil, nil, stand))
+		m.Hook("on_publish", stand, wasmtest.Const(0))
+		p := load(t, m.Bytes(), wasm.Options{Logger: slog.New(slowLog(time.Minute))})
+		if a, err := p.Publish(t.Context(), hooktest.NewPublish("")); err != nil || a.Verdict != hooks.Allow {
+			t.Errorf("%+v, %v", a, err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := p.Publish(ctx, hooktest.NewPublish("")); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("who waits a second: %v", err)
+		}
+	})
 }
 
 // While a guest spins, others answer and the garbage collector runs; afterwards its memory is back.

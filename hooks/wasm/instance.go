@@ -16,7 +16,7 @@ import (
 	"github.com/zenconn/server/hooks/host"
 )
 
-// initDeadline is the time an instance has to initialize itself, and a call has whose context has no deadline.
+// initDeadline is the time an instance has to initialize itself, and a call has whose context has no deadline. Standstills do not count.
 const initDeadline = 5 * time.Second
 
 // hostUnits is the work of host functions between two looks at the clock, in units of about a hundred nanoseconds.
@@ -35,6 +35,8 @@ type instance struct {
 	// Of the running call.
 	event    event // nil: none is running.
 	deadline time.Time
+	patient  bool // The deadline moves by the time in which the module could not run.
+	stood    host.Standstill
 	work     int   // Units that host functions may spend until the next look at the clock.
 	fault    error // Why the call was cut off.
 	rejected bool
@@ -62,7 +64,8 @@ type instance struct {
 
 // newInstance makes an instance and lets it initialize itself, within initDeadline.
 func newInstance(c *code) (*instance, error) {
-	in := &instance{code: c, work: hostUnits, deadline: time.Now().Add(initDeadline)}
+	in := &instance{code: c, work: hostUnits}
+	in.unhurried(time.Now())
 	in.output[0].level, in.output[1].level = slog.LevelInfo, slog.LevelWarn
 	// Without a name there may be any number of them. Reactors, such as Go's, initialize themselves in _initialize.
 	config := wazero.NewModuleConfig().WithName("").WithStartFunctions("_initialize")
@@ -98,7 +101,8 @@ func (in *instance) Answer(ctx context.Context, seat int, about any) (hooks.Answ
 	}
 	in.event, in.hook, in.work = ev, host.Seating[seat].Hook, hostUnits
 	in.deadline, _ = ctx.Deadline() // None: see check.
-	in.spent = true                 // Unless it returns. A panic of the runtime leaves it so.
+	in.patient = false
+	in.spent = true // Unless it returns. A panic of the runtime leaves it so.
 	err := f.CallWithStack(in, in.stack[:])
 	var answer hooks.Answer
 	if err == nil {
@@ -149,12 +153,21 @@ func (in *instance) spendBytes(n int) { in.spend(1 + n>>10) }
 func (in *instance) check() {
 	in.work = hostUnits
 	now := time.Now()
-	if in.deadline.IsZero() {
-		in.deadline = now.Add(initDeadline)
+	switch {
+	case in.deadline.IsZero():
+		in.unhurried(now)
+	case in.patient:
+		in.deadline = in.deadline.Add(in.stood.Lost(now))
 	}
 	if now.After(in.deadline) {
 		in.abort(context.DeadlineExceeded)
 	}
+}
+
+// unhurried gives a call that nobody waits for initDeadline from now on.
+func (in *instance) unhurried(now time.Time) {
+	in.deadline, in.patient = now.Add(initDeadline), true
+	in.stood.Begin(now)
 }
 
 // abort ends the call: it unwinds the guest up to the runtime.

@@ -216,6 +216,7 @@ func (in *instance) sleep(d time.Duration) {
 	timer := time.NewTimer(min(d, left))
 	defer timer.Stop()
 	<-timer.C
+	in.stood.Begin(time.Now()) // It has slept as it wanted to: that is no standstill.
 	if d >= left {
 		in.abort(context.DeadlineExceeded)
 	}
