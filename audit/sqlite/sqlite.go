@@ -34,13 +34,16 @@ type Store struct {
 	messageBlocks, decisionBlocks blocks
 }
 
+// patience is how long a statement waits for another process that is writing, in milliseconds.
+const patience = "busy_timeout(30000)"
+
 // Open opens the database file at path, which it makes, with its directory, when it is missing.
 func Open(path string) (*Store, error) {
 	if err := touch(path); err != nil {
 		return nil, fmt.Errorf("audit database: %w", err)
 	}
 	b := new(bulk)
-	db, err := openBulk(dsn(path, "_txlock=immediate&_pragma=busy_timeout(5000)&_pragma=page_size(8192)&_pragma=synchronous(normal)"+
+	db, err := openBulk(dsn(path, "_txlock=immediate&_pragma="+patience+"&_pragma=page_size(8192)&_pragma=synchronous(normal)"+
 		"&_pragma=secure_delete(on)&_pragma=journal_size_limit(67108864)&_pragma=cache_size(-16384)"), b)
 	if err != nil {
 		return nil, err
@@ -92,15 +95,14 @@ func (s *Store) prepare(path string) (err error) {
 // useWriteAheadLog sets the journal mode, which stays with the file. SQLite does not apply the busy timeout to that change, and two
 // servers may begin the same file at once.
 func useWriteAheadLog(ctx context.Context, db *sql.DB) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	for {
+	const pause, tries = 20 * time.Millisecond, 1500 // Half a minute, in which the machine may stand still.
+	for try := 1; ; try++ {
 		_, err := db.ExecContext(ctx, "PRAGMA journal_mode = wal")
-		if e, ok := errors.AsType[*sqlite.Error](err); !ok || e.Code()&0xff != sqlite3.SQLITE_BUSY {
+		if e, ok := errors.AsType[*sqlite.Error](err); !ok || e.Code()&0xff != sqlite3.SQLITE_BUSY || try == tries {
 			return err
 		}
 		select {
-		case <-time.After(20 * time.Millisecond):
+		case <-time.After(pause):
 		case <-ctx.Done():
 			return err
 		}
@@ -122,7 +124,7 @@ func OpenReader(path string) (*Reader, error) {
 	if info.IsDir() {
 		return nil, fmt.Errorf("audit database %s: %w: it is a directory", path, fs.ErrInvalid)
 	}
-	db, err := sql.Open("sqlite", dsn(path, "mode=ro&_pragma=busy_timeout(5000)&_pragma=query_only(1)"))
+	db, err := sql.Open("sqlite", dsn(path, "mode=ro&_pragma="+patience+"&_pragma=query_only(1)"))
 	if err != nil {
 		return nil, err
 	}
