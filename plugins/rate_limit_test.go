@@ -17,7 +17,8 @@ import (
 	"github.com/zenconn/server/plugins"
 )
 
-// limiting is a chain of the plugin alone, with these limits.
+// limiting is a chain of the plugin alone, with these limits. Tests of it have a time of their own, in which only waiting takes any: in a real
+// second tokens come back, and those that were taken in advance are lost.
 func limiting(t testing.TB, cache string, o host.Options, limits ...any) *hooks.Chain {
 	t.Helper()
 	return mustBundle(t, cache, config.Plugin{Name: "rate-limit", Config: map[string]any{"limits": limits}, Allow: config.Allow{KV: true}}, o)
@@ -52,13 +53,16 @@ func passes(t testing.TB, c *hooks.Chain, e *hooks.Publish, times int) (passed i
 
 func TestRateLimitScopes(t *testing.T) {
 	cache := compiled
+	run := func(name string, test func(t *testing.T)) {
+		t.Run(name, func(t *testing.T) { synctest.Test(t, test) })
+	}
 	for _, per := range []struct{ name, same, other string }{ // user/client/address/channel
 		{"user", "alice/2/192.0.2.2/room:2", "bob/1/192.0.2.1/room:1"},
 		{"session", "bob/1/192.0.2.2/room:2", "alice/2/192.0.2.1/room:1"},
 		{"address", "bob/2/192.0.2.1/room:2", "alice/1/192.0.2.2/room:1"},
 		{"channel", "bob/2/192.0.2.2/room:1", "alice/1/192.0.2.1/room:2"},
 	} {
-		t.Run(per.name, func(t *testing.T) {
+		run(per.name, func(t *testing.T) {
 			c := limiting(t, cache, host.Options{}, limit("publish", per.name, 20))
 			event := func(of string) *hooks.Publish {
 				p := strings.Split(of, "/")
@@ -73,7 +77,7 @@ func TestRateLimitScopes(t *testing.T) {
 			}
 		})
 	}
-	t.Run("anonymous", func(t *testing.T) {
+	run("anonymous", func(t *testing.T) {
 		c := limiting(t, cache, host.Options{}, limit("publish", "user", 5))
 		if n := passes(t, c, publication("", "1", "192.0.2.1", "room"), 9) + passes(t, c, publication("", "2", "192.0.2.1", "room"), 9); n != 5 {
 			t.Errorf("%d of an address without a user passed, want 5", n)
@@ -85,7 +89,7 @@ func TestRateLimitScopes(t *testing.T) {
 			t.Errorf("%d of nobody passed, want all", n)
 		}
 	})
-	t.Run("long names", func(t *testing.T) {
+	run("long names", func(t *testing.T) {
 		c := limiting(t, cache, host.Options{}, limit("publish", "channel", 5))
 		for _, end := range []string{"a", "b", strings.Repeat("c", 900)} {
 			if n := passes(t, c, publication("alice", "1", "", strings.Repeat("long", 60)+end), 9); n != 5 {
@@ -95,7 +99,9 @@ func TestRateLimitScopes(t *testing.T) {
 	})
 }
 
-func TestRateLimitHooks(t *testing.T) {
+func TestRateLimitHooks(t *testing.T) { synctest.Test(t, testRateLimitHooks) }
+
+func testRateLimitHooks(t *testing.T) {
 	c := limiting(t, compiled, host.Options{}, limit("connect", "address", 1), limit("subscribe", "user", 2, "channel", "room:*"),
 		limit("rpc", "user", 3, "method", "*.write", "reason", "slow \"down\""), limit("rpc", "session", 4))
 	client := hooks.Client{ID: "1", User: "alice", RemoteAddr: "192.0.2.1"}
@@ -115,14 +121,13 @@ func TestRateLimitHooks(t *testing.T) {
 		{rpc("a.write"), pass}, {rpc("b.write"), pass}, {rpc("c.write"), pass},
 		{rpc("d.write"), denied(`slow "down": try again in 1200 s`)}, {rpc("read"), pass}, {rpc("read"), denied("too many requests: try again in 900 s")},
 	} {
-		// What took a second to get here is not waited for any more.
-		if tt.got != tt.want && (tt.got.Code != 111 || tt.want.Code != 111 || tt.got.Reason[:12] != tt.want.Reason[:12]) {
+		if tt.got != tt.want {
 			t.Errorf("%d: %+v, want %+v", i, tt.got, tt.want)
 		}
 	}
 }
 
-// In the test's own time: tokens come back one by one, and no more than the burst.
+// Tokens come back one by one, and no more than the burst.
 func TestRateLimitRefills(t *testing.T) {
 	cache := compiled
 	synctest.Test(t, func(t *testing.T) {
@@ -156,19 +161,23 @@ func (k *countingKV) Get(ctx context.Context, plugin, key string) ([]byte, uint6
 }
 
 // Neither one who is far from the limit nor one who is beyond it keeps the store busy.
-func TestRateLimitSparesTheStore(t *testing.T) {
+func TestRateLimitSparesTheStore(t *testing.T) { synctest.Test(t, testRateLimitSparesTheStore) }
+
+func testRateLimitSparesTheStore(t *testing.T) {
 	kv := &countingKV{KV: host.NewMemory()}
 	c := limiting(t, compiled, host.Options{KV: kv}, limit("publish", "user", 1000))
 	if n := passes(t, c, publication("alice", "1", "", "room"), 5000); n != 1000 {
 		t.Errorf("%d passed, want 1000", n)
 	}
-	if n := kv.reads.Load(); n > 60 { // It takes about 22, and some more if a second is over in between.
+	if n := kv.reads.Load(); n > 40 { // It takes about 22.
 		t.Errorf("the store was asked %d times for 5000 publications", n)
 	}
 }
 
 // Two nodes, each with several instances, share what there is: never more passes.
-func TestRateLimitIsOneForAllNodes(t *testing.T) {
+func TestRateLimitIsOneForAllNodes(t *testing.T) { synctest.Test(t, testRateLimitIsOneForAllNodes) }
+
+func testRateLimitIsOneForAllNodes(t *testing.T) {
 	cache, kv := compiled, host.NewMemory()
 	nodes := []*hooks.Chain{
 		limiting(t, cache, host.Options{KV: kv}, limit("publish", "user", 500)), limiting(t, cache, host.Options{KV: kv}, limit("publish", "user", 500)),
@@ -185,8 +194,15 @@ func TestRateLimitIsOneForAllNodes(t *testing.T) {
 		})
 	}
 	publishers.Wait()
-	if n := passed.Load(); n > 500 || n < 350 { // An instance may be left with tokens that it took in advance.
-		t.Errorf("%d passed, want at most 500 and not many fewer", n)
+	if n := passed.Load(); n > 500 || n == 0 { // Instances that are rarely asked are left with tokens that they took in advance.
+		t.Errorf("%d passed, want at most 500", n)
+	}
+	n := 0
+	for range 500 { // One after the other, the same instance of a node answers them all.
+		n += passes(t, nodes[0], publication("bob", "1", "", "room"), 1) + passes(t, nodes[1], publication("bob", "1", "", "room"), 1)
+	}
+	if n != 500 {
+		t.Errorf("%d passed one after the other, want 500", n)
 	}
 }
 

@@ -63,9 +63,14 @@ func (w *watching) next(want string) {
 
 func (w *watching) path(name string) string { return filepath.Join(w.dir, name) }
 
+// write puts a file there as a whole: who writes in steps may stand still between two of them for longer than the watcher waits.
 func (w *watching) write(name, content string) {
 	w.t.Helper()
-	if err := os.WriteFile(w.path(name), []byte(content), 0o600); err != nil {
+	whole := filepath.Join(w.t.TempDir(), name)
+	if err := os.WriteFile(whole, []byte(content), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := os.Rename(whole, w.path(name)); err != nil {
 		w.t.Fatal(err)
 	}
 }

@@ -161,7 +161,7 @@ func TestWebhookOthers(t *testing.T) {
 func TestWebhookCache(t *testing.T) {
 	b := newBackend(t)
 	kv := host.NewMemory()
-	entry := b.webhooks(m{"subscribe": m{"cache": 600, "deny_cache": 600}, "publish": m{"cache": 600, "cache_by": []any{"data"}}, "connect": m{"cache": 1, "deny_cache": 0}})
+	entry := b.webhooks(m{"subscribe": m{"cache": 600, "deny_cache": 600}, "publish": m{"cache": 600, "cache_by": []any{"data"}}, "connect": m{"cache": 600}, "rpc": m{"cache": 1}})
 	c := mustBundle(t, "", entry, host.Options{KV: kv})
 	subscribe := func(user, channel string, want hooks.Verdict) {
 		t.Helper()
@@ -199,9 +199,10 @@ func TestWebhookCache(t *testing.T) {
 		c.Connect(t.Context(), &hooks.Connect{Client: visitor, Token: token})
 	}
 	expect("connects by token", 8)
+	// What is kept for a second only is asked about again.
 	for deadline := time.Now().Add(time.Minute); ; <-time.After(20 * time.Millisecond) {
-		c.Connect(t.Context(), &hooks.Connect{Client: visitor, Token: "secret-1"})
-		if _, _, n := b.question(); n > 8 {
+		c.Call(t.Context(), &hooks.RPC{Client: visitor, Method: "m"})
+		if _, _, n := b.question(); n > 9 {
 			break
 		} else if time.Now().After(deadline) {
 			t.Fatal("an answer is kept for ever")

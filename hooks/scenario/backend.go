@@ -192,9 +192,9 @@ func (l logLine) like(wanted logLine) bool {
 	return (wanted.level == "" || wanted.level == l.level) && strings.Contains(l.text, wanted.text)
 }
 
-// settleTimeout is how long something may take that a plugin has had queued.
+// settleTimeout is how long something may take that a plugin has had queued; only what hangs takes as long.
 const (
-	settleTimeout = 5 * time.Second
+	settleTimeout = time.Minute
 	settlePoll    = time.Millisecond
 )
 

@@ -105,6 +105,7 @@ func (r *Result) note(lines []logLine) {
 
 // play carries a step out once.
 func (st *Stage) play(ctx context.Context, s *step, r *Result) (problems []Problem, answer string) {
+	began := time.Now() // What the event says of now is said after that.
 	e, err := st.event(s)
 	if err != nil {
 		line, text := Line(err)
@@ -114,8 +115,8 @@ func (st *Stage) play(ctx context.Context, s *step, r *Result) (problems []Probl
 		return []Problem{{s.line, fmt.Sprintf("the plugin does not implement on_%s", s.hook)}}, "not asked"
 	}
 	st.web.expect(s.web, true)
-	began := time.Now()
 	a, fault := st.Ask(ctx, e)
+	took := time.Since(began)
 	if !until(ctx, st.backend.settled) {
 		problems = append(problems, Problem{s.line, "what the plugin wanted done to sessions was not done in time"})
 	}
@@ -125,7 +126,7 @@ func (st *Stage) play(ctx context.Context, s *step, r *Result) (problems []Probl
 	calls, metrics := st.backend.take()
 	problems = append(problems, x.judgeVerdict(a, fault)...)
 	if a.Verdict == hooks.Allow || a.Verdict == hooks.Pass || x.changes != nil {
-		problems = append(problems, x.judgeChanges(e, fault, began, st)...)
+		problems = append(problems, x.judgeChanges(e, fault, began, took, st)...)
 	}
 	problems = append(problems, x.judgeLogs(logs)...)
 	problems = append(problems, x.judgeCalls(calls)...)
@@ -166,8 +167,9 @@ func (x *expectation) judgeVerdict(a hooks.Answer, fault error) []Problem {
 	return nil
 }
 
-// judgeChanges looks at what the plugin has written. A wanted field that holds the wanted value is right even if it held it before.
-func (x *expectation) judgeChanges(e Event, fault error, now time.Time, st *Stage) (problems []Problem) {
+// judgeChanges looks at what the plugin has written, at any time between began and took later. A wanted field that holds the wanted value is
+// right even if it held it before.
+func (x *expectation) judgeChanges(e Event, fault error, began time.Time, took time.Duration, st *Stage) (problems []Problem) {
 	if fault != nil {
 		return nil // It was undone.
 	}
@@ -179,7 +181,8 @@ func (x *expectation) judgeChanges(e Event, fault error, now time.Time, st *Stag
 	}
 	for _, name := range slices.Sorted(maps.Keys(x.changes)) {
 		v := x.changes[name].expand(st.replacer)
-		want, err := e.want(name, v, now)
+		want, err := e.want(name, v, began)
+		want.late = int64(took/time.Second) + 1
 		got := e.value(name)
 		switch {
 		case err != nil:

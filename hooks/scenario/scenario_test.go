@@ -120,6 +120,33 @@ scenarios:
 	}
 }
 
+// A time that the plugin makes may be of any moment of the step, however long a busy machine takes for that.
+func TestTimesOfASlowStep(t *testing.T) {
+	t.Parallel()
+	const script = `
+function on_refresh(ev)
+  http.request("GET", config.url .. "/slow")
+  ev.expire_at = math.floor(time.now() / 1000) + 60
+  return true
+end`
+	file := func(delay, want string) string {
+		return `
+config: {url: "${http.url}"}
+allow: {http: ["${http.host}"]}
+scenarios:
+- hook: refresh
+  http: [{path: /slow, answer: {delay: ` + delay + `}}]
+  expect: {verdict: allow, changes: {expire_at: ` + want + `}}
+`
+	}
+	if problems := play(t, script, file("3s", "now+60s")); problems != nil {
+		t.Errorf("%q", problems)
+	}
+	if problems := play(t, script, file("1ms", "now+1h")); len(problems) != 1 {
+		t.Errorf("another time: %q", problems)
+	}
+}
+
 const services = `
 log.info("loaded with " .. tostring(config.limit))
 function on_rpc(ev)

@@ -19,7 +19,8 @@ type Value struct {
 	Absent bool   // null, or no value at all.
 
 	line  int
-	slack int64 // Of a wanted number: how far from it is near enough.
+	slack int64 // Of a wanted number: how far from it is near enough,
+	late  int64 // and how much further above it.
 }
 
 func textValue(s string) Value { return Value{Text: s} }
@@ -65,7 +66,7 @@ func (v Value) matches(made Value) bool {
 	case v.slack > 0:
 		wanted, errWanted := strconv.ParseInt(v.Text, 10, 64)
 		n, err := strconv.ParseInt(made.Text, 10, 64)
-		return errWanted == nil && err == nil && n >= wanted-v.slack && n <= wanted+v.slack
+		return errWanted == nil && err == nil && n >= wanted-v.slack && n <= wanted+v.slack+v.late
 	}
 	return v.IsJSON && sameJSON(v.Text, made.Text)
 }
