@@ -67,11 +67,7 @@ func TestKilledAgent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	if _, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: "kept", Subjects: []string{"kept"}, Replicas: 3}); err != nil {
-		t.Fatal(err)
-	}
+	keepAll(t, js)
 	const each = 50
 	for i := range each {
 		store(t, one, fmt.Sprint("before ", i))
@@ -80,11 +76,5 @@ func TestKilledAgent(t *testing.T) {
 	for i := range each {
 		store(t, []*bus.Bus{one, two}[i%2], fmt.Sprint("after ", i))
 	}
-	stream, err := js.Stream(t.Context(), "kept")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := stream.CachedInfo().State.Msgs; n < 2*each {
-		t.Errorf("of %d messages %d are kept", 2*each, n)
-	}
+	kept(t, js, 2*each)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 )
@@ -13,6 +14,12 @@ import (
 const (
 	pendingMessages = 16 << 10
 	pendingBytes    = 32 << 20
+)
+
+// A connection that is dead is found to be so long before a server had that long to answer: it was only slow, or this process stood still.
+const (
+	settleTimeout = 30 * time.Second
+	settlePause   = 20 * time.Millisecond
 )
 
 // Publish sends a message, on a subject which follows the prefix, to all who listen, this process included. It does not wait; while the
@@ -81,16 +88,29 @@ func (b *Bus) subscribe(subject, queue string, each func(*nats.Msg)) (stop func(
 		stopped = true
 		mu.Unlock()
 	})
-	// The subscription is known to the server when this has gone there and back. One that cannot be reached is told when it can be.
-	if b.Connected() {
-		ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
-		defer cancel()
-		if err := b.main.FlushWithContext(ctx); err != nil && b.Connected() {
-			stop()
-			return nil, fmt.Errorf("bus: %w", err)
-		}
+	if err := b.settle(); err != nil {
+		stop()
+		return nil, fmt.Errorf("bus: %w", err)
 	}
 	return stop, nil
+}
+
+// settle returns when the server knows of all subscriptions so far: when something has gone there and back. One that cannot be reached is
+// told when it can be.
+func (b *Bus) settle() error {
+	ctx, cancel := context.WithTimeout(b.life, settleTimeout)
+	defer cancel()
+	for b.Connected() {
+		err := b.main.FlushWithContext(ctx)
+		if err == nil || ctx.Err() != nil && b.Connected() {
+			return err
+		}
+		select { // The connection broke, which is not known everywhere yet, or it was made again meanwhile.
+		case <-time.After(settlePause):
+		case <-ctx.Done():
+		}
+	}
+	return nil
 }
 
 // OnReconnect calls f whenever the bus is there again after it was not, also when it comes up only after this process: what was said

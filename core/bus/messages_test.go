@@ -11,7 +11,7 @@ import (
 )
 
 // patience bounds what the tests wait for.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
@@ -163,8 +163,9 @@ func TestHandleQueue(t *testing.T) {
 		t.Cleanup(stop)
 	}
 	const jobs = 100
+	ctx := asking(t)
 	for range jobs {
-		if _, err := b.Request(t.Context(), "job", nil); err != nil {
+		if _, err := b.Request(ctx, "job", nil); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -116,8 +116,13 @@ func (r *Relay) verify(ctx context.Context, h *hub.Hub, c *checks) {
 	}
 }
 
+// verifyOne has one channel verified. What is dropped meanwhile may not be in what is read now, and nobody is told of it again as long as
+// nothing of the channel fits into its lane.
 func (r *Relay) verifyOne(ctx context.Context, h *hub.Hub, channel string) (again bool) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	return h.Verify(ctx, channel)
+	before, _ := r.losses(channel)
+	again = h.Verify(ctx, channel)
+	after, full := r.losses(channel)
+	return again || after > before || after > 0 && full
 }

@@ -2,7 +2,7 @@ package relay_test
 
 import (
 	"fmt"
-	"net"
+	"net/netip"
 	"net/url"
 	"strings"
 	"testing"
@@ -12,6 +12,7 @@ import (
 
 	"github.com/zenconn/server/core"
 	"github.com/zenconn/server/core/config"
+	"github.com/zenconn/server/internal/testenv"
 )
 
 // natsCluster are three NATS servers of the owner's.
@@ -26,12 +27,11 @@ func launchCluster(t *testing.T) *natsCluster {
 	var routes []*url.URL
 	var ports [6]int
 	for i := range ports { // Those of the servers are fixed, so that they can come back.
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		addr, err := netip.ParseAddrPort(testenv.FreeAddr(t))
 		if err != nil {
 			t.Fatal(err)
 		}
-		ports[i] = l.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // It listens on TCP.
-		l.Close()
+		ports[i] = int(addr.Port())
 	}
 	for i := range c.options {
 		routes = append(routes, &url.URL{Scheme: "nats", Host: fmt.Sprint("127.0.0.1:", ports[i])})

@@ -30,10 +30,26 @@ func (r *Relay) Subscribe(channel string) {
 	defer s.mu.Unlock()
 	i := s.byChannel[channel]
 	if i == nil {
-		i = &interest{sub: r.listen(channel, r.lanes[hash/shardCount%lanes])}
+		i = &interest{sub: r.listen(channel, r.lane(hash))}
 		s.byChannel[channel] = i
 	}
 	i.count++
+}
+
+// lane returns where everything of a channel of that hash goes.
+func (r *Relay) lane(hash uint64) chan *nats.Msg { return r.lanes[hash/shardCount%lanes] }
+
+// losses returns how many messages of a channel did not fit into its lane since it is heard, and whether that is full now.
+func (r *Relay) losses(channel string) (messages int, full bool) {
+	hash := maphash.String(r.seed, channel)
+	s := &r.shards[hash%shardCount]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := s.byChannel[channel]; i != nil && i.sub != nil {
+		messages, _ = i.sub.Dropped() // It fails when the connection is closed.
+	}
+	lane := r.lane(hash)
+	return messages, len(lane) == cap(lane)
 }
 
 // Unsubscribe implements hub.Relay.

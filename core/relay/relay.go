@@ -43,8 +43,8 @@ const (
 
 const (
 	checkInterval = 40 * time.Second
-	writeTimeout  = 5 * time.Second // For what we send to the bus, before the connection counts as broken.
-	settleTimeout = 5 * time.Second // For the bus to know of new channels.
+	writeTimeout  = 5 * time.Second  // For what we send to the bus, before the connection counts as broken.
+	settleTimeout = 20 * time.Second // For the bus to know of new channels. A dead connection is found to be so before; who asks has a limit of his own.
 )
 
 // Relay implements hub.Relay over the bus. It is opened before members join, and run for a hub as long as there are any.
