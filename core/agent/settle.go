@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -26,11 +27,14 @@ const (
 	settlePause    = 100 * time.Millisecond // Between two pages: the audit shall keep up.
 	metPatience    = 2 * time.Minute        // Time for workers that were found running to say who they are.
 	metLook        = 200 * time.Millisecond
+	partedFor      = time.Minute // In which the registry has written down how the sessions of a process ended that this agent has seen go.
+	partedMost     = 256         // Of these; beyond it the oldest are forgotten.
 	settleReason   = "the node was lost together with its agent"
 )
 
 // settling closes, in the audit, the sessions that processes of earlier lives of this agent have left open: nobody saw them die. Since the
-// data directory is locked, everything that an agent on it ever was or started is dead, but for the workers that were found running.
+// data directory is locked, everything that an agent on it ever was or started is dead, but for the workers that were found running. Whom this
+// agent has met is not among those: when it goes, the registry closes its sessions, and knows when and why.
 type settling struct {
 	past      *past
 	drain     *spool.Drain
@@ -43,6 +47,15 @@ type settling struct {
 	log       *slog.Logger
 
 	settled atomic.Uint64
+
+	mu     sync.Mutex
+	parted []parting // Guarded by mu; the oldest first.
+}
+
+// parting is a process that this agent has seen go.
+type parting struct {
+	life settle.Life
+	at   time.Time
 }
 
 // newSettling makes it; nil: recording is off.
@@ -57,11 +70,34 @@ func (a *Agent) newSettling(p *parts) *settling {
 	if p.crew != nil {
 		s.over = p.crew.isOver
 	}
+	s.members.Watch(s.heard)
 	p.node.Registerer().MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "zenconn_audit_settled_total",
 		Help: "Ends of sessions that this agent recorded for processes of its earlier lives, which nobody saw die.",
 	}, func() float64 { return float64(s.settled.Load()) }))
 	return s
+}
+
+// heard notes who goes.
+func (s *settling) heard(e cluster.Event) {
+	if e.Kind != cluster.Gone {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.parted = append(s.parted, parting{settle.Life{Node: e.Member.Name, Started: e.Member.Started}, time.Now()})
+	s.parted = s.parted[max(0, len(s.parted)-partedMost):]
+}
+
+// left returns who has gone since.
+func (s *settling) left(since time.Time) (lives []settle.Life) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.parted = slices.DeleteFunc(s.parted, func(p parting) bool { return p.at.Before(since) })
+	for _, p := range s.parted {
+		lives = append(lives, p.life)
+	}
+	return lives
 }
 
 // run ends with ctx, if need be in the middle of the work. What is left is found by the next agent.
@@ -92,10 +128,11 @@ func (s *settling) run(ctx context.Context) {
 
 // settle records the ends that are missing, and returns how many. Recorded twice they are the same.
 func (s *settling) settle(ctx context.Context) (n int, err error) {
+	since := time.Now().Add(-partedFor) // Of whom went before, all is stored when what follows has been awaited.
 	if err := s.drain.Await(ctx); err != nil {
 		return 0, err // Only ctx has ended.
 	}
-	scope, whole := s.scope(ctx)
+	scope, whole := s.scope(ctx, since)
 	for page, err := range settle.Pages(ctx, s.store, scope) {
 		if err != nil {
 			return n, err
@@ -127,8 +164,8 @@ func (s *settling) end() time.Time {
 	return s.past.seen
 }
 
-// scope returns whose sessions must have ended. Not whole is one that leaves out somebody, because it is not known whether he lives.
-func (s *settling) scope(ctx context.Context) (scope settle.Scope, whole bool) {
+// scope returns whose sessions must have ended, and are not closed by those who have seen them go since. Not whole is one that leaves out somebody, because it is not known whether he lives.
+func (s *settling) scope(ctx context.Context, since time.Time) (scope settle.Scope, whole bool) {
 	members, unmet := s.meet(ctx)
 	scope = settle.Scope{Agents: s.past.names, Before: s.members.Self().Started}
 	for _, name := range s.past.names {
@@ -138,9 +175,13 @@ func (s *settling) scope(ctx context.Context) (scope settle.Scope, whole bool) {
 			}
 		}
 	}
+	lives := s.left(since)
 	for _, m := range members {
-		if slices.Contains(scope.Agents, m.Name) || slices.Contains(scope.Workers, m.Name) {
-			scope.Living = append(scope.Living, settle.Life{Node: m.Name, Started: m.Started})
+		lives = append(lives, settle.Life{Node: m.Name, Started: m.Started})
+	}
+	for _, l := range lives {
+		if slices.Contains(scope.Agents, l.Node) || slices.Contains(scope.Workers, l.Node) {
+			scope.Living = append(scope.Living, l)
 		}
 	}
 	return scope, len(unmet) == 0 && !s.strangers

@@ -40,7 +40,7 @@ func TestScope(t *testing.T) {
 				survivors: tt.survivors, strangers: tt.strangers, over: func(pid int) bool { return slices.Contains(tt.over, pid) },
 				log: slog.New(slog.DiscardHandler),
 			}
-			scope, whole := s.scope(ctx)
+			scope, whole := s.scope(ctx, began)
 			if whole != tt.whole || len(scope.Workers) != 2*tt.workers || !slices.Equal(scope.Agents, []string{"new", "old"}) || !scope.Before.Equal(began) {
 				t.Errorf("whole: %v, agents %q and %d workers before %v", whole, scope.Agents, len(scope.Workers), scope.Before)
 			}
@@ -53,6 +53,32 @@ func TestScope(t *testing.T) {
 				t.Errorf("alive are %v", scope.Living)
 			}
 		})
+	}
+}
+
+// The sessions of a worker that was met, and has gone since, are the registry's to close, which knows how they ended.
+func TestScopeLeavesOutWhoHasJustGone(t *testing.T) {
+	began := time.Now()
+	self := cluster.Member{UID: core.NewID().String(), Name: "new", Kind: cluster.Agent, Started: began}
+	s := &settling{
+		past: &past{names: []string{"new"}}, members: cluster.New(cluster.Options{Self: func() cluster.Member { return self }}),
+		log: slog.New(slog.DiscardHandler),
+	}
+	met := cluster.Member{Name: "new-3", Kind: cluster.Worker, Index: 3, Started: began.Add(-time.Hour)}
+	stranger := cluster.Member{Name: "elsewhere", Kind: cluster.Worker, Started: began.Add(-time.Hour)}
+	for _, e := range []cluster.Event{
+		{Kind: cluster.Joined, Member: met},
+		{Kind: cluster.Gone, Member: met},
+		{Kind: cluster.Gone, Member: stranger},
+	} {
+		s.heard(e)
+	}
+	scope, whole := s.scope(t.Context(), began)
+	if want := []settle.Life{{Node: "new-3", Started: met.Started}, {Node: "new", Started: began}}; !whole || !slices.Equal(scope.Living, want) {
+		t.Errorf("whole: %v, left out are %v", whole, scope.Living)
+	}
+	if scope, _ := s.scope(t.Context(), time.Now().Add(time.Hour)); len(scope.Living) != 1 { // All of them is stored by then.
+		t.Errorf("later, left out are %v", scope.Living)
 	}
 }
 

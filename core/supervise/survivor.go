@@ -15,8 +15,9 @@ import (
 	"time"
 )
 
-// leaseTimeout is how long a child may take to answer a question of its supervisor.
-const leaseTimeout = 5 * time.Second
+// leaseTimeout is how long a child may take to answer a question of its supervisor. It is long because machines stand still for seconds, and
+// because who gives up on a child that lives has another one started in its place.
+const leaseTimeout = 15 * time.Second
 
 // What a supervisor asks a child, one byte each. The answers are lines of JSON.
 const (
