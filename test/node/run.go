@@ -15,7 +15,7 @@ import (
 )
 
 // timeout ends a script that hangs. Its own waits end much earlier and say what they waited for.
-const timeout = 3 * time.Minute
+const timeout = 10 * time.Minute
 
 // Run runs one test script, relative to the test's directory, with more environment variables, KEY=value. It skips the test when
 // there is no Node or its packages were not installed.

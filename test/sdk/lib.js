@@ -2,19 +2,20 @@
 
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import WebSocket from 'ws';
 
 const binary = process.env.ZENCONN_BUILD === 'protobuf';
 const { Centrifuge } = await import(binary ? 'centrifuge/build/protobuf' : 'centrifuge');
 
-const DEADLINE = 60_000; // Milliseconds anything may take.
+const DEADLINE = 180_000; // Milliseconds anything may take: it only ends what hangs.
 
 /** The Protobuf build carries bytes where the JSON build carries values. */
 export const encode = (value) => (binary ? new TextEncoder().encode(JSON.stringify(value)) : value);
 export const decode = (data) => (binary ? JSON.parse(new TextDecoder().decode(data)) : data);
 
 /** Signs a token (RFC 7519) without the server's help. Times in seconds from now. */
-export function token({ ttl = 60, ...claims }, secret = process.env.ZENCONN_SECRET) {
+export function token({ ttl = 3600, ...claims }, secret = process.env.ZENCONN_SECRET) {
   const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
   const body = `${part({ alg: 'HS256', typ: 'JWT' })}.${part({ exp: Math.floor(Date.now() / 1000) + ttl, ...claims })}`;
   return `${body}.${createHmac('sha256', secret).update(body).digest('base64url')}`;
@@ -23,7 +24,9 @@ export function token({ ttl = 60, ...claims }, secret = process.env.ZENCONN_SECR
 /** Makes a client that is disconnected when the test ends. direct: not through the network that can be cut. */
 export function newClient(t, { direct = false, ...options } = {}) {
   const url = direct ? process.env.ZENCONN_DIRECT_URL : process.env.ZENCONN_URL;
-  const client = new Centrifuge(url, { websocket: WebSocket, minReconnectDelay: 20, maxReconnectDelay: 100, ...options });
+  // The SDK gives up after five seconds by itself, and on a server that pings late: a busy machine may stand still for longer.
+  const patience = { timeout: DEADLINE, maxServerPingDelay: DEADLINE };
+  const client = new Centrifuge(url, { websocket: WebSocket, minReconnectDelay: 20, maxReconnectDelay: 100, ...patience, ...options });
   client.on('error', () => {}); // Expected while the network is cut; what matters shows in states.
   t.after(() => client.disconnect());
   return client;
@@ -80,6 +83,15 @@ export function collect(subscription) {
 
 /** The numbers from first to last. */
 export const range = (first, last) => Array.from({ length: last - first + 1 }, (_, i) => first + i);
+
+/** Asserts that what is asked for comes to be this. For what several processes tell together: who is silent for a moment is left out. */
+export async function becomes(ask, expected) {
+  for (const end = Date.now() + DEADLINE; ; await new Promise((resolve) => { setTimeout(resolve, 50); })) {
+    const found = await ask();
+    if (isDeepStrictEqual(found, expected)) return;
+    if (Date.now() > end) assert.deepEqual(found, expected);
+  }
+}
 
 /** Asserts that a call is refused with this code, and returns the server's words. */
 export async function refused(promise, code) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import { collect, connected, control, encode, newClient, next, refused, subscribed, token } from './lib.js';
+import { becomes, collect, connected, control, encode, newClient, next, refused, subscribed, token } from './lib.js';
 
 test('a session may have only so many channels', async (t) => {
   const ada = await connected(t, 'ada');
@@ -19,9 +19,16 @@ test('a session may have only so many channels', async (t) => {
 test('a user may have only so many sessions', async (t) => {
   for (let n = 1; n <= 3; n++) await connected(t, 'carol');
   const fourth = newClient(t, { token: token({ sub: 'carol' }) });
-  const end = next(fourth, 'disconnected');
-  fourth.connect();
-  assert.equal((await end).code, 3504);
+  const knock = async () => {
+    const answer = Promise.race([next(fourth, 'connected'), next(fourth, 'disconnected')]);
+    fourth.connect();
+    const { code } = await answer;
+    fourth.disconnect();
+    return code;
+  };
+  // Of several processes one may be silent for a moment, and then its sessions are not counted.
+  if (process.env.ZENCONN_TOPOLOGY) await becomes(knock, 3504);
+  else assert.equal(await knock(), 3504);
   await connected(t, 'dave'); // Nobody else notices.
 });
 

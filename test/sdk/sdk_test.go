@@ -12,18 +12,27 @@ func TestMain(m *testing.M) { server.Main(m) }
 
 const secret = "0123456789abcdef0123456789abcdef"
 
-// config is a server as one would run it: tokens, and namespaces that differ in what they allow.
-const config = `
+// patient gives this machine time, as the scripts do: it may stand still for seconds, between a token's making and its check too.
+const patient = `
+shutdown: {timeout: 2m}
+plugins: {deadline: 1m}
 auth:
   type: jwt
-  jwt: {hmac_secret: ` + secret + `, leeway: 0s}
+  jwt: {hmac_secret: ` + secret + `, leeway: 2m}
 client:
-  limits: {channels: 8, sessions_per_user: 3, commands_per_second: 0}
+  handshake_timeout: 2m
+  connect_timeout: 2m
+  write_timeout: 2m
+  ping: {interval: 150s, timeout: 2m}
+`
+
+// config is a server as one would run it: tokens, and namespaces that differ in what they allow.
+const config = patient + `  limits: {channels: 8, sessions_per_user: 3, commands_per_second: 0}
 namespaces:
-  default: {subscribe: user, publish: user, presence: true, join_leave: true, history_size: 500, history_ttl: 1m, recovery: true}
-  past:    {subscribe: user, publish: user, history_size: 20, history_ttl: 1m}
-  short:   {subscribe: user, publish: user, history_size: 3, history_ttl: 1m, recovery: true}
-  memory:  {subscribe: user, publish: user, history_size: 20, history_ttl: 1m, recovery: true, history_storage: memory}
+  default: {subscribe: user, publish: user, presence: true, join_leave: true, history_size: 500, history_ttl: 30m, recovery: true}
+  past:    {subscribe: user, publish: user, history_size: 20, history_ttl: 30m}
+  short:   {subscribe: user, publish: user, history_size: 3, history_ttl: 30m, recovery: true}
+  memory:  {subscribe: user, publish: user, history_size: 20, history_ttl: 30m, recovery: true, history_storage: memory}
   live:    {subscribe: user, publish: user}
   others:  {subscribe: user, publish: user, exclude_sender: true}
   private: {subscribe: granted, publish: granted}

@@ -8,19 +8,14 @@ import (
 )
 
 // wireConfig is a server that saves bytes and writes in every way it can.
-const wireConfig = `
-auth:
-  type: jwt
-  jwt: {hmac_secret: ` + secret + `}
-client:
-  limits: {commands_per_second: 0}
+const wireConfig = patient + `  limits: {commands_per_second: 0}
   websocket:
     compression: {enabled: true, min_size: 200B}
 namespaces:
   plain:   {subscribe: user, publish: user}
   numbers: {subscribe: user, publish: user, allow_channel_compaction: true, join_leave: true, presence: true}
   ticks:   {subscribe: user, publish: user, allow_channel_compaction: true, batch_max_delay: 500ms, batch_max_size: 500,
-            history_size: 500, history_ttl: 1m, recovery: true}
+            history_size: 500, history_ttl: 30m, recovery: true}
   state:   {subscribe: user, publish: user, batch_max_delay: 1s, batch_flush_latest: true}
 `
 
