@@ -17,7 +17,7 @@ const (
 	maxTags        = 16 << 10
 	maxName        = 255 // Of channels and users.
 	maxReason      = 123 // What a WebSocket's close frame has room for.
-	actionTimeout  = 5 * time.Second
+	actionTimeout  = 30 * time.Second
 )
 
 // action is what a plugin wants done to sessions. It is not done on the plugin's own goroutine: that may belong to one of these sessions,
