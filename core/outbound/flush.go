@@ -85,17 +85,18 @@ func (q *Queue) wait() {
 	first := q.items[0]
 	q.items[0] = item{}
 	q.items = q.items[1:]
-	q.taken = 1
-	ended := q.ended
-	q.mu.Unlock()
-
-	if !ended {
+	q.taken, q.waiting = 1, true
+	if q.ended {
+		q.hurryLocked()
+	} else {
 		_ = q.SetWriteDeadline(time.Now().Add(q.limits.WriteTimeout))
 	}
+	q.mu.Unlock()
+
 	n, err := q.Conn.Write(first.frame)
 
 	q.mu.Lock()
-	q.taken = 0
+	q.taken, q.waiting = 0, false
 	q.bytes -= n
 	q.written += uint64(n)
 	if err != nil {
@@ -103,7 +104,7 @@ func (q *Queue) wait() {
 		q.mu.Unlock()
 		return
 	}
-	if !q.ended {
+	if !q.hurried {
 		_ = q.SetWriteDeadline(time.Time{})
 	}
 	q.drain()

@@ -1,6 +1,7 @@
 package outbound
 
 import (
+	"cmp"
 	"net"
 	"sync"
 	"syscall"
@@ -15,6 +16,7 @@ type Limits struct {
 	Messages     int
 	Bytes        int
 	WriteTimeout time.Duration // How long a full socket may take nothing before the connection is given up.
+	Goodbye      time.Duration // How long a full socket may take for what is left when the queue has ended; 0: 5 s.
 }
 
 // Policy says what happens to the frames of a lane when the queue is full.
@@ -99,6 +101,8 @@ type Queue struct {
 	taken     int  // Frames a writer has taken and not yet written.
 	listed    bool // On the flusher's list.
 	writing   bool // Someone is in flush, or waits for the socket.
+	waiting   bool // Someone waits for the socket.
+	hurried   bool // He may not wait longer than Limits.Goodbye, all in all.
 	ended     bool // Nothing more is accepted.
 	reason    core.Disconnect
 	drained   bool // Ended, and all written.
@@ -213,12 +217,22 @@ func (q *Queue) endLocked(d core.Disconnect) {
 		q.items = append(q.items, item{frame: frame})
 		q.bytes += len(frame)
 	}
-	// Whoever waits for the socket, now or later, waits this long at most.
-	_ = q.SetWriteDeadline(time.Now().Add(goodbyeTimeout))
+	if q.waiting {
+		q.hurryLocked()
+	}
 }
 
-// goodbyeTimeout is how long an ended queue may take to write what is left.
+// goodbyeTimeout is the usual Limits.Goodbye.
 const goodbyeTimeout = 5 * time.Second
+
+// hurryLocked limits the time in which an ended queue must be written. It runs from the first wait for the socket: what a socket takes at
+// once is written however late somebody comes to it.
+func (q *Queue) hurryLocked() {
+	if !q.hurried {
+		q.hurried = true
+		_ = q.SetWriteDeadline(time.Now().Add(cmp.Or(q.limits.Goodbye, goodbyeTimeout)))
+	}
+}
 
 // discardLocked throws away what waits, but for the rest of a frame that is half written.
 func (q *Queue) discardLocked(why DropReason) {

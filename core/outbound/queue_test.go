@@ -106,7 +106,7 @@ func connect(t *testing.T, limits outbound.Limits) pair {
 	return pair{q, peer.(*net.TCPConn), drops}
 }
 
-var wide = outbound.Limits{Messages: 1 << 20, Bytes: 1 << 30, WriteTimeout: time.Minute}
+var wide = outbound.Limits{Messages: 1 << 20, Bytes: 1 << 30, WriteTimeout: time.Minute, Goodbye: time.Minute}
 
 func TestQueueKeepsOrderThroughAFullSocket(t *testing.T) {
 	p := connect(t, wide)
@@ -173,7 +173,7 @@ func TestQueueWritesConcurrentProducersWhole(t *testing.T) {
 }
 
 func TestSlowConsumerPolicies(t *testing.T) {
-	limits := outbound.Limits{Messages: 10, Bytes: 1 << 20, WriteTimeout: time.Minute}
+	limits := outbound.Limits{Messages: 10, Bytes: 1 << 20, WriteTimeout: time.Minute, Goodbye: time.Minute}
 	fill := func(p pair, lanes []*outbound.Lane, frames int) (results []outbound.Result) {
 		// The first frames fill the socket; from then on the queue fills.
 		for i := range frames {
@@ -268,7 +268,7 @@ func TestSlowConsumerPolicies(t *testing.T) {
 func sorted(v []uint64) []byte { return []byte{byte(min(v[0], v[1])), byte(max(v[0], v[1]))} }
 
 func TestOneFrameOfAnySizeFits(t *testing.T) {
-	p := connect(t, outbound.Limits{Messages: 2, Bytes: 100, WriteTimeout: time.Minute})
+	p := connect(t, outbound.Limits{Messages: 2, Bytes: 100, WriteTimeout: time.Minute, Goodbye: time.Minute})
 	if r := p.queue.Enqueue(fat(7, 1<<20), nil); r != outbound.Dirty {
 		t.Fatalf("Enqueue = %v", r)
 	}
@@ -284,9 +284,9 @@ func TestDeadPeerIsGivenUp(t *testing.T) {
 	for i := range uint64(50) {
 		p.queue.Enqueue(fat(i, 256<<10), nil)
 	}
-	p.queue.Flush() // The peer never reads.
 	buf := make([]byte, 1)
 	_ = p.queue.Conn.SetReadDeadline(time.Now().Add(time.Minute))
+	p.queue.Flush()                                   // The peer never reads.
 	if _, err := p.queue.Conn.Read(buf); err == nil { // Wakes when the queue has failed.
 		t.Fatal("the reader got data from nowhere")
 	}
