@@ -73,6 +73,7 @@ type errand struct {
 	deadline time.Time
 	then     Then
 	next     *errand // In the line, which guards it.
+	waited   bool    // Others were before it; guarded by the line until it is the first.
 
 	stage atomic.Int32
 	at    core.Position // What the history answered, like err; written before stage says so.
@@ -111,6 +112,7 @@ func (l *line) join(e *errand) bool {
 		return true
 	}
 	l.last.next, l.last = e, e
+	e.waited = true
 	return false
 }
 
@@ -146,7 +148,7 @@ func (h *Hub) serve(e *errand) {
 
 // start gives the errand to the history and says whether that has answered; otherwise Appended will be called.
 func (e *errand) start() bool {
-	if !e.deadline.IsZero() && !time.Now().Before(e.deadline) { // Those before have used its time up.
+	if e.waited && !e.deadline.IsZero() && !time.Now().Before(e.deadline) { // Those before have used its time up.
 		e.err = context.DeadlineExceeded
 		return true
 	}

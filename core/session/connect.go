@@ -73,7 +73,7 @@ func (s *Session) claim(user string) bool {
 	if s.node.Elsewhere == nil || limit == 0 || user == "" {
 		return true
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), s.node.patience())
 	defer cancel()
 	if elsewhere := s.node.Elsewhere.SessionsOf(ctx, user); len(s.node.Registry.ofUser(user))+elsewhere <= limit {
 		return true

@@ -90,7 +90,7 @@ func open(t testing.TB, store histories.Store) func() (*session.Session, *counte
 	node := &session.Node{
 		Name: "test", Client: c.Client, Auth: c.Auth, Namespaces: namespaces, Hub: members, History: store, Presence: presence.New(members),
 		Hooks: chain, Notices: session.NewNotices(chain, counters, log), Recorder: silent{}, Metrics: counters,
-		Registry: session.NewRegistry(0), Wheel: session.NewWheel(), Log: log,
+		Registry: session.NewRegistry(0), Wheel: session.NewWheel(), Log: log, StoreTimeout: time.Hour,
 	}
 	return func() (*session.Session, *counted, net.Conn) {
 		server, client := sockets(t)

@@ -63,6 +63,8 @@ type Node struct {
 	Elsewhere  Elsewhere // nil: there are no other nodes.
 	Log        *slog.Logger
 
+	StoreTimeout time.Duration // Bounds every wait for the history or the presence; 0: 5 s.
+
 	failed      failures // Of commands, for the log.
 	incarnation atomic.Uint32
 }

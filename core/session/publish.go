@@ -172,7 +172,7 @@ func (s *Session) hand(out *outgoing) error {
 	if listens && !out.excludeSender && !s.mayWait(ns) {
 		s.hold() // It leaves with the answer.
 	}
-	s.node.Hub.Start(now.Add(storeTimeout), ns, pub, except, out)
+	s.node.Hub.Start(now.Add(s.node.patience()), ns, pub, except, out)
 	if out.stage.Load() == handing || !s.idle() {
 		s.list(out)
 		return nil

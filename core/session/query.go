@@ -36,7 +36,7 @@ func (s *Session) presence(cmd *protocol.Command) error {
 	if _, err := s.mayAsk(cmd.Presence.Channel, core.MayPresence); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), s.node.patience())
 	defer cancel()
 	members, err := s.node.Presence.Get(ctx, cmd.Presence.Channel)
 	if err != nil {
@@ -54,7 +54,7 @@ func (s *Session) presenceStats(cmd *protocol.Command) error {
 	if _, err := s.mayAsk(cmd.PresenceStats.Channel, core.MayPresence); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), s.node.patience())
 	defer cancel()
 	stats, err := s.node.Presence.Stats(ctx, cmd.PresenceStats.Channel)
 	if err != nil {
@@ -71,7 +71,7 @@ func (s *Session) history(cmd *protocol.Command) error {
 	if _, err := s.mayAsk(req.Channel, core.MayHistory); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), s.node.patience())
 	defer cancel()
 	query := history.Query{Limit: int(req.Limit), Reverse: req.Reverse}
 	if req.Since != nil {

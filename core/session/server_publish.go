@@ -56,7 +56,7 @@ func (s *Server) publish(ctx context.Context, ns *channel.Namespace, o *Outgoing
 	if o.SkipHistory {
 		route = fleeting(ns)
 	}
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.node.patience())
 	defer cancel()
 	if err := s.node.admit(ctx); err != nil {
 		return core.Position{}, err

@@ -82,7 +82,7 @@ func TestEndWhileServerSubscribes(t *testing.T) {
 	node := &session.Node{
 		Name: "test", Client: c.Client, Auth: c.Auth, Namespaces: namespaces, Hub: members, History: store, Presence: presence.New(members),
 		Hooks: chain, Notices: session.NewNotices(chain, counters, log), Recorder: silent{}, Metrics: counters,
-		Registry: session.NewRegistry(0), Wheel: session.NewWheel(), Log: log,
+		Registry: session.NewRegistry(0), Wheel: session.NewWheel(), Log: log, StoreTimeout: time.Hour,
 	}
 	server := session.NewServer(node, "v0")
 	open := func(user string) (*session.Session, *sink) {

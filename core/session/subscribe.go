@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -13,8 +14,11 @@ import (
 	"github.com/zenconn/server/hooks"
 )
 
-// storeTimeout bounds every wait for the history or the presence.
+// storeTimeout is the usual Node.StoreTimeout.
 const storeTimeout = 5 * time.Second
+
+// patience bounds every wait for the history or the presence.
+func (n *Node) patience() time.Duration { return cmp.Or(n.StoreTimeout, storeTimeout) }
 
 // The bits of a subscribe request's flag.
 const (
@@ -141,7 +145,7 @@ func (s *Session) join(ns *channel.Namespace, name string, opts core.SubscribeOp
 	now := time.Now()
 	joinLeave := option(opts.JoinLeave, ns.JoinLeave)
 	recovery := option(opts.Recovery, ns.Recovery) && !ns.Batch.Latest // Which leaves publications out.
-	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), s.node.patience())
 	defer cancel()
 	member := s.node.Hub.Join(ns, name, s.asListener(), hub.MemberOptions{
 		ChanInfo: opts.Info, Presence: option(opts.Presence, ns.Presence),

@@ -79,7 +79,7 @@ func (s *Session) list(o *outgoing) {
 	}
 }
 
-// await returns when at most so many publications are under way, which is soon after storeTimeout at the latest. Only the reading
+// await returns when at most so many publications are under way, which is soon after Node.StoreTimeout at the latest. Only the reading
 // goroutine calls it.
 func (s *Session) await(most int) {
 	u := s.underway

@@ -26,7 +26,8 @@ func (s *Session) due(now time.Time) time.Time {
 		return time.Time{}
 	}
 	if s.connectedAt.Load() == 0 {
-		if deadline := s.openedAt.Add(s.node.Client.ConnectTimeout); now.Before(deadline) {
+		had := s.node.Client.ConnectTimeout
+		if deadline := s.node.Wheel.allow(s.openedAt.Add(had), had); now.Before(deadline) {
 			return deadline
 		}
 		s.Disconnect(core.DisconnectStale)
@@ -52,6 +53,7 @@ func (s *Session) watchPings(now time.Time) time.Time {
 		p.next = now.Add(rand.N(interval)) //nolint:gosec // Spreads load; nothing to guess.
 	}
 	if !p.until.IsZero() {
+		p.until = s.node.Wheel.allow(p.until, s.node.Client.Ping.Timeout)
 		if s.lastSeen.Load() >= p.sent.UnixNano() {
 			p.until = time.Time{}
 		} else if !now.Before(p.until) && s.handling.Load() {

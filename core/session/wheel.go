@@ -13,11 +13,14 @@ type Wheel struct {
 	slots [wheelSlots]*Session
 	now   int // The tick that was served last.
 	start time.Time
+
+	resumed time.Time // When the process went on after it had stood still; zero: it never has. Owned by Run.
 }
 
 const (
 	wheelTick  = 100 * time.Millisecond
 	wheelSlots = 1024 // What is due later than a turn of the wheel is looked at again then.
+	standstill = 10   // Ticks that are late: the process stood still, or has much more to do than it can.
 )
 
 // timer is a session's place in the wheel; guarded by Wheel.mu.
@@ -39,8 +42,8 @@ func (w *Wheel) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case now := <-ticker.C:
-			w.turn(now)
+		case <-ticker.C: // Not the ticker's time, which may be long ago.
+			w.turn(time.Now())
 		}
 	}
 }
@@ -48,6 +51,9 @@ func (w *Wheel) Run(ctx context.Context) {
 // turn serves the slots that are due. A late tick serves several.
 func (w *Wheel) turn(now time.Time) {
 	target := int(now.Sub(w.start) / wheelTick)
+	if target-w.now > standstill {
+		w.resumed = now
+	}
 	for {
 		w.mu.Lock()
 		if w.now >= target {
@@ -71,6 +77,15 @@ func (w *Wheel) turn(now time.Time) {
 			}
 		}
 	}
+}
+
+// allow returns until when a client has to do something for which it had some time. If the process stood still in that time, what the
+// client has done may lie unread, and the time begins anew.
+func (w *Wheel) allow(deadline time.Time, had time.Duration) time.Time {
+	if deadline.Add(-had).Before(w.resumed) {
+		return w.resumed.Add(had)
+	}
+	return deadline
 }
 
 // add has the session called at the given time or earlier: when it is placed already, the earlier time counts. A session must bear
