@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -114,7 +115,7 @@ func newRedactor(t *testing.T, script string, failOpen bool) (*redactor, *audit.
 	m := metrics.New(prometheus.NewRegistry())
 	recorder := audit.New(struct{ audit.Sink }{}, audit.Options{})
 	o := &observer{recorder: recorder, metrics: m, log: slog.New(slog.DiscardHandler)}
-	c := hooks.NewChain([]hooks.Link{{Plugin: p, FailOpen: failOpen}}, o)
+	c := hooks.NewChain([]hooks.Link{{Plugin: p, FailOpen: failOpen, Deadline: time.Hour}}, o)
 	t.Cleanup(func() { _ = c.Close() })
 	return &redactor{metrics: m, chain: c}, recorder
 }
