@@ -25,7 +25,7 @@ import (
 )
 
 // setupTimeout is how long one connection may take from dialing to its last subscription.
-const setupTimeout = 15 * time.Second
+const setupTimeout = 30 * time.Second
 
 // dialer makes the connections of a run.
 type dialer struct {

@@ -152,6 +152,18 @@ func (n *network) leave(clients []*client) {
 // goodbyeTime is how long the server has to close connections that said goodbye.
 const goodbyeTime = time.Second
 
+// mark stores the time of this moment, at which no reader is at work, and returns how many bytes have come until then: what they work off
+// before is measured as before, and all that comes later as after.
+func (n *network) mark(moment *atomic.Int64) (bytes uint64) {
+	for _, s := range n.shards {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		bytes += s.bytes
+	}
+	moment.Store(n.now())
+	return bytes
+}
+
 // sum adds up what the shards know. latency, when not nil, receives their latencies.
 func (n *network) sum(latency *Histogram) *shard {
 	total := new(shard)

@@ -25,7 +25,7 @@ func (r *run) askPresence(ctx context.Context) error {
 	var server usage
 	var count uint64
 	started, told := false, begin
-	for now, n := begin, 0; now.Before(until); now, n = time.Now(), n+1 {
+	for now, n := begin, 0; count == 0 || now.Before(until); now, n = time.Now(), n+1 { // Once at least, however long that takes.
 		if r.o.Rate > 0 {
 			sleep(time.Until(begin.Add(time.Duration(float64(n) / r.o.Rate * float64(time.Second)))))
 		}
@@ -84,6 +84,9 @@ func (r *run) presenceAsker(ctx context.Context) (ask asker, stop func(), err er
 	}
 	return func(ctx context.Context) (int, time.Duration, error) {
 		start := time.Now()
+		if err := conn.SetDeadline(start.Add(setupTimeout)); err != nil {
+			return 0, 0, err
+		}
 		c.send(c.codec.appendPresence(nil, c.id(), channel))
 		answer, err := r.dialer.await(ctx, c, conn, []string{"presence"})
 		return answer.members, c.heard.Sub(start), err

@@ -73,18 +73,16 @@ func (r *run) publishEach(ctx context.Context, phase string, n int) error {
 
 // await waits until fewer than window things are under way, and returns how many fewer.
 func (r *run) await(ctx context.Context, window int, underWay func(*shard) int, progress func() Progress) (room int, err error) {
-	last, told, least := time.Now(), time.Now(), 1<<62
+	silence, told, least := newSilence(), time.Now(), 1<<62
 	for !r.unwell() {
 		left := underWay(r.network.sum(nil))
 		if left < window {
 			return window - left, nil
 		}
-		if left < least {
-			least, last = left, time.Now()
-		}
-		if time.Since(last) > stallTime {
+		if silence.lasts(left >= least) > stallTime {
 			return 0, errStalled
 		}
+		least = min(least, left)
 		if time.Since(told) > tick {
 			told = time.Now()
 			r.tell(progress())

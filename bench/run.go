@@ -14,8 +14,8 @@ import (
 const (
 	tick         = 100 * time.Millisecond // Between two looks at the run, and two reports of its progress.
 	stallTime    = 10 * time.Second       // Without any arrival while publications are under way, a run is ended.
-	drainQuiet   = 4 * time.Second        // At the end, stragglers are given up when nothing has come for so long,
-	drainTime    = 30 * time.Second       // or after this.
+	drainQuiet   = 8 * time.Second        // At the end, stragglers are given up when nothing has come for so long,
+	drainTime    = time.Minute            // or after this.
 	drainGrace   = 100 * time.Millisecond // When all have come: so that duplicates are seen.
 	filesOfOurs  = 64                     // Open files beside the connections.
 	checkTimeout = 30 * time.Second       // For asking a server about its histories.
@@ -249,45 +249,53 @@ func (r *run) converse(ctx context.Context) error {
 	t := r.traffic
 	runtime.GC() // What connecting left behind shall not be cleared away while we measure.
 	paced := t.start()
-	own, server, err := r.wait(ctx, "warming up", t.from.Load())
+	own, server, err := r.wait(ctx, "warming up", r.o.Warmup, func(*shard) bool { return true })
 	if err != nil {
 		return err
 	}
-	calm, err := r.rage(ctx)
+	calm, raged, err := r.rage(ctx)
 	if err != nil {
 		return err
 	}
-	read := r.network.sum(nil).bytes
-	ownEnd, serverEnd, err := r.wait(ctx, "running", t.until.Load())
+	var read uint64
+	if !r.unwell() {
+		read = r.network.mark(&t.from)
+	}
+	// A machine that stood still for all of the time has measured nothing, and a rate of nothing says nothing.
+	ownEnd, serverEnd, err := r.wait(ctx, "running", r.o.Duration, func(sum *shard) bool { return sum.measured > 0 && raged() })
 	r.report.Storm = calm()
 	if err != nil {
 		return err
 	}
-	read = r.network.sum(nil).bytes - read
-	end := min(t.network.now(), t.until.Load())
-	t.until.Store(end)
+	read = r.network.mark(&t.until) - read
 	paced()
 	r.drain(t)
 	total := r.network.sum(&r.report.latency)
-	span := max(time.Duration(end-t.from.Load()), 0)
+	span := max(time.Duration(t.until.Load()-t.from.Load()), 0)
 	r.report.measured(total.measured, span, ownEnd-own, serverEnd.cpu-server.cpu)
 	r.report.BytesPerCount = float64(read) / float64(max(total.measured, 1))
 	return nil
 }
 
-// wait lets time go by until the given time of the run, or until the run has to end, and returns what was used until then.
-func (r *run) wait(ctx context.Context, phase string, until int64) (own time.Duration, server usage, err error) {
+// wait lets time go by until the phase was long enough in both ways, or until the run has to end, and returns what was used until then.
+func (r *run) wait(ctx context.Context, phase string, length time.Duration, enough func(*shard) bool) (own time.Duration, server usage, err error) {
 	t, n := r.traffic, r.network
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
-	end := time.NewTimer(time.Duration(until - n.now()))
+	end := time.NewTimer(length)
 	defer end.Stop()
-	begin, last, lastCount := n.now(), n.now(), uint64(0)
+	begin, lastCount, silence := n.now(), uint64(0), newSilence()
 	first := n.sum(nil)
-	for waiting := true; waiting; {
+	tell := func(now int64, sum *shard) {
+		progress := t.counted(sum) - t.counted(first)
+		r.tell(Progress{Phase: phase, Elapsed: time.Duration(now - begin), Length: length,
+			Rate: float64(progress) / time.Duration(max(now-begin, 1)).Seconds(), Unit: r.report.unit(), Measured: begin >= t.from.Load()})
+	}
+	tell(begin, first)
+	for waiting, over := true, false; waiting; {
 		select {
 		case <-end.C:
-			waiting = false
+			over = true
 		case <-t.stopped:
 			waiting = false
 		case <-ctx.Done():
@@ -297,16 +305,15 @@ func (r *run) wait(ctx context.Context, phase string, until int64) (own time.Dur
 		case <-ticker.C:
 			now, sum := n.now(), n.sum(nil)
 			count := sum.received + sum.answered
-			if count != lastCount || t.underWay(sum) == 0 {
-				last, lastCount = now, count
-			}
-			if time.Duration(now-last) > stallTime {
+			if silence.lasts(count == lastCount && t.underWay(sum) > 0) > stallTime {
 				r.report.note(errStalled)
 				t.stop()
 			}
-			progress := t.counted(sum) - t.counted(first)
-			r.tell(Progress{Phase: phase, Elapsed: time.Duration(now - begin), Length: time.Duration(until - begin),
-				Rate: float64(progress) / time.Duration(now-begin).Seconds(), Unit: r.report.unit(), Measured: begin >= t.from.Load()})
+			lastCount = count
+			tell(now, sum)
+		}
+		if over && enough(n.sum(nil)) {
+			waiting = false
 		}
 	}
 	server, err = r.usage()
@@ -330,16 +337,17 @@ func (t *traffic) underWay(sum *shard) uint64 {
 
 // drain waits for what is under way.
 func (r *run) drain(t *traffic) {
-	start, last, lastLeft := time.Now(), time.Now(), uint64(0)
-	for time.Since(start) < drainTime && time.Since(last) < drainQuiet {
+	all, silence, lastLeft := newSilence(), newSilence(), uint64(0)
+	for {
 		left := t.underWay(r.network.sum(nil))
 		if left == 0 {
 			time.Sleep(drainGrace)
 			return
 		}
-		if left != lastLeft {
-			last, lastLeft = time.Now(), left
+		if all.lasts(true) > drainTime || silence.lasts(left == lastLeft) > drainQuiet {
+			return
 		}
+		lastLeft = left
 		r.tell(Progress{Phase: "waiting for stragglers", Rate: float64(left), Unit: "to come"})
 		time.Sleep(tick / 10)
 	}

@@ -127,6 +127,7 @@ func TestNewsThatIsWrong(t *testing.T) {
 		"too many to follow": {s.Addr(), []string{"subscriptions", "--clients=1", "--channels=500", "--namespace=plain"}, []string{"refused"}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // It mostly waits for what is lost.
 			args := append(test.args, "--url", url(test.addr), "--json")
 			stdout, stderr, code := zenconnBench(t, args...)
 			if code != 1 {
@@ -146,9 +147,10 @@ func TestNewsThatIsWrong(t *testing.T) {
 
 // A network that loses one frame is found out, and said in the exit code.
 func TestLossAgainstTheServer(t *testing.T) {
+	t.Parallel() // It mostly waits for what is lost.
 	s := server.Start(t, server.Options{Args: []string{"--demo"}})
 	lossy := benchtest.Tamper(t, s.Addr(), func(n int, frame []byte) [][]byte {
-		if n == 20 {
+		if n == 2 { // Of the first publication, so that it is lost however few there are.
 			return nil
 		}
 		return [][]byte{frame}
@@ -173,7 +175,7 @@ func TestRefusalsOfTheServer(t *testing.T) {
 		says []string
 	}{
 		"unknown namespace":  {demo.Addr(), []string{"--namespace=nowhere"}, 1, []string{"error 102", "--namespace"}},
-		"too many commands":  {demo.Addr(), []string{"--publishers=1", "--rate=5000"}, 1, []string{" refused"}},
+		"too many commands":  {demo.Addr(), []string{"--publishers=1", "--rate=5000", "--duration=1m"}, 1, []string{" refused"}},
 		"no token":           {closed.Addr(), []string{"--namespace=news"}, 1, []string{"--token"}},
 		"wrong token":        {closed.Addr(), []string{"--namespace=news", "--token=x"}, 1, []string{"3500", "--token-secret"}},
 		"the right one":      {closed.Addr(), []string{"--namespace=news", secret}, 0, nil},

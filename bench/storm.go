@@ -26,14 +26,14 @@ var errTurnedAway = errors.New("the server takes no more connections at the mome
 const stormSources = 32
 
 // rage has clients connect and leave at once, as many at a time as the options say, until stop is called, which returns what became of
-// them. Without a storm in the options it does nothing, and stop returns nil.
-func (r *run) rage(ctx context.Context) (stop func() *Storm, err error) {
+// them. begun says whether there was one yet. Without a storm in the options it does nothing, and stop returns nil.
+func (r *run) rage(ctx context.Context) (stop func() *Storm, begun func() bool, err error) {
 	if r.o.Storm == 0 {
-		return func() *Storm { return nil }, nil
+		return func() *Storm { return nil }, func() bool { return true }, nil
 	}
 	d, err := newDialer(r.o, r.o.URL, r.network, stormSources*portsPerSource)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	var connected, refused, failed atomic.Uint64
@@ -61,7 +61,7 @@ func (r *run) rage(ctx context.Context) (stop func() *Storm, err error) {
 			}
 		})
 	}
-	return func() *Storm {
+	stop = func() *Storm {
 		cancel()
 		raging.Wait()
 		s := &Storm{
@@ -71,7 +71,8 @@ func (r *run) rage(ctx context.Context) (stop func() *Storm, err error) {
 			s.Problem = *text
 		}
 		return s
-	}, nil
+	}
+	return stop, func() bool { return connected.Load()+refused.Load()+failed.Load() > 0 }, nil
 }
 
 // leave ends a connection without a goodbye, as clients do whose network is gone, so that its port is free at once.

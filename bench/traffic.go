@@ -23,7 +23,7 @@ type traffic struct {
 
 	turn      atomic.Uint64 // Counts through the streams.
 	published atomic.Uint64
-	from      atomic.Int64 // The measured time.
+	from      atomic.Int64 // The measured time. The driver of the run sets both when it is so far.
 	until     atomic.Int64 // Nothing is published from here on.
 	stopOnce  sync.Once
 	stopped   chan struct{} // Closed when going on makes no sense.
@@ -40,6 +40,8 @@ type stream struct {
 }
 
 const slotBits = 24 // More than maxConnections.
+
+const never = 1 << 62 // A time of the run.
 
 func newTraffic(o *Options, n *network) *traffic {
 	t := &traffic{options: o, network: n, closed: o.Rate == 0, perSub: 1, fanout: o.Clients, stopped: make(chan struct{})}
@@ -65,8 +67,8 @@ func newTraffic(o *Options, n *network) *traffic {
 		}
 		t.streams = append(t.streams, s)
 	}
-	t.from.Store(1 << 62)
-	t.until.Store(1 << 62)
+	t.from.Store(never)
+	t.until.Store(never)
 	return t
 }
 
@@ -228,8 +230,6 @@ func (t *traffic) measure(now, due int64, sh *shard) {
 // start lets the publications flow from now on and returns a function that waits for the end of what it started.
 func (t *traffic) start() (wait func()) {
 	begin := t.network.now()
-	t.from.Store(begin + int64(t.options.Warmup))
-	t.until.Store(begin + int64(t.options.Warmup+t.options.Duration))
 	if !t.closed {
 		var pacer sync.WaitGroup
 		pacer.Go(func() { t.pace(begin) })
@@ -288,7 +288,7 @@ func (t *traffic) waitUntil(at int64) bool {
 		default:
 		}
 		now := t.network.now()
-		if now >= t.until.Load() || at >= t.until.Load() {
+		if now >= t.until.Load() {
 			return false
 		}
 		if now >= at {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -212,12 +213,17 @@ func (p *Process) get(ctx context.Context, path string) (string, error) {
 	return body.String(), nil
 }
 
-// FreeAddr returns an address of the loopback interface where nobody listens at the moment.
+// FreeAddr returns an address of the loopback interface where nobody listens at the moment. Its port is below those that systems give to
+// connections that go out, of which one could take it before the server does.
 func FreeAddr() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	const first, end, tries = 10082, 32768, 100
+	var err error
+	for range tries {
+		var l net.Listener
+		port := first + rand.IntN(end-first) //nolint:gosec // Not a secret.
+		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
+			return l.Addr().String(), l.Close() // Only its port was wanted.
+		}
 	}
-	defer l.Close() //nolint:errcheck // Only its port was wanted.
-	return l.Addr().String(), nil
+	return "", fmt.Errorf("no port is free: %w", err)
 }

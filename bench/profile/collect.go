@@ -28,7 +28,7 @@ type Source struct {
 // The bounds of one request.
 const (
 	askTime   = time.Minute      // Beyond the length of a profile.
-	checkTime = 15 * time.Second // For finding out whether there are profiles at all.
+	checkTime = 30 * time.Second // For finding out whether there are profiles at all.
 	maxBody   = 64 << 20
 	maxSaid   = 300 // Bytes of a refusal that are shown.
 )
