@@ -85,10 +85,18 @@ func (b *breaker) enter(now time.Time) (ok, probe bool) {
 	return ok, probe
 }
 
-// leave notes how an answer went that enter let through. While the breaker is not closed only the probe counts: calls that began
-// before say nothing about now.
-func (b *breaker) leave(probe bool, failure error) {
+// standstill is how long after its deadline a call ends that it was not the plugin's fault: runtimes notice a deadline at once, unless the
+// machine, or the process, stands still. All calls that were under way are late then.
+const standstill = 100 * time.Millisecond
+
+// leave notes how an answer went that enter let through, and how long after its deadline it came. While the breaker is not closed only the
+// probe counts: calls that began before say nothing about now.
+func (b *breaker) leave(probe bool, failure error, overrun time.Duration) {
 	if b.options.Faults <= 0 || failure == nil && !probe && !b.forgivable.Load() {
+		return
+	}
+	late := errors.Is(failure, context.DeadlineExceeded)
+	if late && overrun > standstill && !probe {
 		return
 	}
 	now := time.Now()
@@ -102,7 +110,7 @@ func (b *breaker) leave(probe bool, failure error) {
 	case failure == nil:
 		b.recent = slices.DeleteFunc(b.recent, func(f fault) bool { return !f.late })
 		b.forgivable.Store(false)
-	case probe, before == BreakerClosed && b.tooManyLocked(fault{now, errors.Is(failure, context.DeadlineExceeded)}):
+	case probe, before == BreakerClosed && b.tooManyLocked(fault{now, late}):
 		b.opened = now
 		b.state.Store(uint32(BreakerOpen))
 	}

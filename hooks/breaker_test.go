@@ -137,6 +137,35 @@ func TestGoodAnswersForgive(t *testing.T) {
 	}
 }
 
+// When the machine stands still, all calls that are under way are late. That is not the plugin's fault.
+func TestStandstillsDoNotCount(t *testing.T) {
+	for took, want := range map[time.Duration]hooks.BreakerState{
+		hooks.DefaultDeadline: hooks.BreakerOpen, 5 * time.Second: hooks.BreakerClosed,
+	} {
+		t.Run(took.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := &plugin{name: "p", wants: []hooks.Hook{hooks.OnPublish}, publish: func(context.Context, *hooks.Publish) (hooks.Answer, error) {
+					<-time.After(took)
+					return hooks.Answer{}, context.DeadlineExceeded
+				}}
+				c := hooks.NewChain([]hooks.Link{{Plugin: p, Breaker: breaker}}, nil)
+				var calls sync.WaitGroup
+				for range 100 {
+					calls.Go(func() {
+						if a := c.Publish(t.Context(), &hooks.Publish{}); a.Verdict != hooks.Deny {
+							t.Errorf("answer %+v", a)
+						}
+					})
+				}
+				calls.Wait()
+				if got := c.Plugins()[0].Breakers[hooks.OnPublish]; got != want {
+					t.Errorf("%s, want %s", got, want)
+				}
+			})
+		})
+	}
+}
+
 // While one call tries, the others are not let through; and what began before the breaker opened does not decide about it.
 func TestOnlyTheProbeDecides(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

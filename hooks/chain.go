@@ -276,8 +276,9 @@ func askOne[E any](ctx context.Context, v *visit, observer Observer, rules *rule
 	if ok, probe := s.breaker.enter(start); ok {
 		before := rules.snapshot(event)
 		answer, fault = call(ctx, v, s, event, start)
+		took := time.Since(start)
 		if s.called != nil {
-			s.called(time.Since(start))
+			s.called(took)
 		}
 		if fault == nil {
 			answer, fault = rules.check(answer, before, event)
@@ -285,7 +286,7 @@ func askOne[E any](ctx context.Context, v *visit, observer Observer, rules *rule
 		if fault != nil {
 			*event = before
 		}
-		s.breaker.leave(probe, fault)
+		s.breaker.leave(probe, fault, took-s.Deadline)
 	}
 	if fault != nil {
 		answer = s.meaningOfFault()
