@@ -1,6 +1,10 @@
 package jetstream
 
-import "github.com/zenconn/server/core"
+import (
+	"context"
+
+	"github.com/zenconn/server/core"
+)
 
 // For tests.
 var (
@@ -21,4 +25,18 @@ func Unsealed(b []byte) (*core.Publication, string, error) {
 		return nil, "", err
 	}
 	return pub, r.at.Epoch, nil
+}
+
+// AppendAgain is what Append does after an attempt of which it does not know whether the publication was stored.
+func (s *Store) AppendAgain(ctx context.Context, channel string, pub *core.Publication) (core.Position, error) {
+	sp, token, err := s.space(channel)
+	if err != nil {
+		return core.Position{}, err
+	}
+	h, err := sp.take(ctx, token)
+	if err != nil {
+		return core.Position{}, err
+	}
+	defer func() { <-h.turn }()
+	return sp.keep(ctx, h, pub, true)
 }

@@ -33,12 +33,12 @@ func TestFullDisk(t *testing.T) {
 	defer func() { cancel(); watching.Wait() }()
 	limits := history.Limits{Size: 10_000, TTL: time.Hour}
 	s := openStore(t, b, one(limits))
-	publish := func() (core.Position, error) {
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	publish := func(patience time.Duration) (core.Position, error) {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
 		return s.Append(ctx, "a", &core.Publication{Channel: "a", Data: make([]byte, 10_000)}, limits)
 	}
-	last, err := publish()
+	last, err := publish(time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	for {
 		began := time.Now()
-		at, err := publish()
+		at, err := publish(5 * time.Second)
 		if err != nil {
 			if took := time.Since(began); took > time.Minute {
 				t.Errorf("the refusal took %v", took)
@@ -64,8 +64,8 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	var next core.Position
-	for end := time.Now().Add(time.Minute); ; <-time.After(50 * time.Millisecond) {
-		if next, err = publish(); err == nil {
+	for end := time.Now().Add(3 * time.Minute); ; <-time.After(50 * time.Millisecond) {
+		if next, err = publish(5 * time.Second); err == nil {
 			break
 		}
 		if time.Now().After(end) {

@@ -74,9 +74,10 @@ func (sp *space) store(ctx context.Context, m *nats.Msg, guard string, s headSta
 	return sp.group.store(ctx, m, !s.sure)
 }
 
-// stored says whether an attempt before has stored the publication though it was not acknowledged.
+// stored says whether an attempt before has stored the publication though it was not acknowledged. Another process may have closed the channel
+// behind it since.
 func (sp *space) stored(ctx context.Context, h *head, s headState, pub *core.Publication) (bool, error) {
-	if pub.Offset == 0 || !s.open {
+	if pub.Offset == 0 {
 		return false, nil // The first attempt.
 	}
 	last, err := sp.last(ctx, sp.ring, sp.slot(h.token, pub.Offset, uint64(sp.limits.Size)))

@@ -62,6 +62,36 @@ func TestManyWriters(t *testing.T) {
 	}
 }
 
+// A publication whose acknowledgement was lost is not stored again, also when another process has closed the channel meanwhile.
+func TestUnacknowledgedIsStoredOnce(t *testing.T) {
+	limits := history.Limits{Size: 5, TTL: time.Hour}
+	for name, closed := range map[string]bool{"the channel is open": false, "the channel was closed": true} {
+		t.Run(name, func(t *testing.T) {
+			c := embedded()
+			c.Listen = "127.0.0.1:0" // So that there may be other processes.
+			b := openBus(t, t.TempDir(), c)
+			s := openStore(t, b, one(limits))
+			historytest.Publish(t, s, "a", 3, limits)
+			pub := &core.Publication{Channel: "a", Data: []byte("1")}
+			at, err := s.Append(t.Context(), "a", pub, limits)
+			if err != nil || at.Offset != 4 {
+				t.Fatalf("%v, %v", at, err)
+			}
+			if closed {
+				ctx, cancel := context.WithCancel(t.Context())
+				cancel()
+				s.Run(ctx) // As a process does at its end, with what it has used.
+			}
+			if again, err := s.AppendAgain(t.Context(), "a", pub); err != nil || again != at {
+				t.Errorf("it was stored at %v, and again at %v, %v", at, again, err)
+			}
+			if got := historytest.Read(t, s, "a", history.Query{Limit: -1}); !slices.Equal(got, []uint64{1, 2, 3, 4}) {
+				t.Errorf("the channel has %v", got)
+			}
+		})
+	}
+}
+
 // A namespace that has used up its disk takes nothing more, says so, and leaves the others alone.
 func TestFull(t *testing.T) {
 	limits := history.Limits{Size: 1000, TTL: time.Hour}
