@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // API asks a server's API.
@@ -155,13 +154,14 @@ func (a *API) try(method string, request, result any) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, a.url+method, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
 	r.Header.Set("X-API-Key", a.Key)
+	r.Close = true // One that was kept may be to a server that was killed.
 	answer, err := http.DefaultClient.Do(r)
 	if err != nil {
 		return err

@@ -24,8 +24,9 @@ type casualties struct {
 }
 
 // kill kills a worker and waits until nobody lists its sessions.
-func (c *casualties) kill(t *testing.T, api *chaos.API, worker chaos.Process) {
+func (c *casualties) kill(t *testing.T, api *chaos.API, f *chaos.Fleet, worker chaos.Process) {
 	t.Helper()
+	awaitClients(t, api, f) // A session that is about to end for another reason is not among its victims.
 	if c.killed == nil {
 		c.killed = map[string]time.Time{}
 	}

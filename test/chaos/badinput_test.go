@@ -21,9 +21,7 @@ func TestTwoAgentsOnOneDirectory(t *testing.T) {
 	if want := filepath.Join(s.Dir(), "data") + " is used by another instance (pid "; code != 1 || !strings.Contains(stderr, want) {
 		t.Errorf("exit code %d\n%s", code, stderr)
 	}
-	if h := s.Health(); h.Status != "ok" {
-		t.Errorf("the first is %v", h)
-	}
+	awaitHealth(t, s, "ok")
 }
 
 // strangers starts an agent whose bus lets workers in, and returns where that is.
@@ -75,7 +73,7 @@ func other(t *testing.T, file, line, changed string) (path string) {
 		}
 	}
 	path = filepath.Join(dir, "zenconn.exe")
-	args := append([]string{"build", "-overlay", overlay, "-ldflags", "-X github.com/zenconn/server/core/cli.linked=v9.9.9", "-o", path}, server.BuildFlags()...)
+	args := append([]string{"build", "-overlay", overlay, "-ldflags", "-X github.com/zenconn/server/core/cli.linked=v9.9.9 -s -w", "-o", path}, server.BuildFlags()...)
 	cmd := exec.CommandContext(t.Context(), "go", append(args, ".")...) //nolint:gosec // Our own words.
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -101,9 +99,12 @@ func TestWorkerOfAnIncompatibleVersion(t *testing.T) {
 			}
 		})
 	}
-	if got := len(chaos.NewAPI(t, s.APIAddr()).Processes()); got != 1 {
-		t.Errorf("status shows %d processes", got)
-	}
+	chaos.Await(t, chaos.Patience, "status shows the agent alone", func() string {
+		if all := chaos.NewAPI(t, s.APIAddr()).Processes(); len(all) != 1 {
+			return fmt.Sprintf("it shows %+v", all)
+		}
+		return ""
+	})
 }
 
 // names are of channels that would be something else as they are in NATS, with histories and without.
@@ -119,8 +120,7 @@ func TestChannelNames(t *testing.T) {
 	t.Parallel()
 	s := server.Start(t, server.Options{Config: open + "  plain: {subscribe: anyone, publish: anyone}\n", Args: []string{"--agent.workers", "2"}})
 	api := chaos.NewAPI(t, s.APIAddr())
-	workers(t, api, 2)
-	speakers := onEachWorker(t, s, api)
+	speakers := onEachWorker(t, s, api, workers(t, api, 2))
 	hearers := map[string][]*chaos.Client{}
 	for i, name := range names() {
 		if len(name) > 255 {
@@ -150,21 +150,28 @@ func TestChannelNames(t *testing.T) {
 	}
 }
 
-// onEachWorker returns a client on every worker, by its name. Which worker takes a connection is chance.
-func onEachWorker(t *testing.T, s *server.Server, api *chaos.API) map[string]*chaos.Client {
+// onEachWorker returns a client on every worker, by its name. Which worker takes a connection is chance: clients come until each has one,
+// several at once, because one after the other is often always the same worker's.
+func onEachWorker(t *testing.T, s *server.Server, api *chaos.API, all []chaos.Process) map[string]*chaos.Client {
 	t.Helper()
-	clients := map[string]*chaos.Client{}
-	for i := 0; len(clients) < len(api.Workers()); i++ {
-		if i == 100 {
-			t.Fatal("a hundred clients are all on the same worker")
+	come, there := map[string]*chaos.Client{}, map[string]*chaos.Client{} // By user and by worker.
+	chaos.Await(t, chaos.Patience, "there is a client on every worker", func() string {
+		var who []chaos.Who
+		for i := range 8 {
+			who = append(who, chaos.Who{URL: url(s), User: fmt.Sprintf("speaker %d", len(come)+i)})
 		}
-		user := fmt.Sprintf("speaker %d", i)
-		c := chaos.Join(t, chaos.Who{URL: url(s), User: user})
+		for i, c := range chaos.JoinAll(t, who...) {
+			come[who[i].User] = c
+		}
 		for _, session := range api.List("") {
-			if session.User == user {
-				clients[session.Node] = c
+			if c := come[session.User]; c != nil {
+				there[session.Node] = c
 			}
 		}
-	}
-	return clients
+		if len(there) < len(all) {
+			return fmt.Sprintf("%d clients are on %d of %d", len(come), len(there), len(all))
+		}
+		return ""
+	})
+	return there
 }

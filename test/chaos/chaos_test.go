@@ -9,9 +9,20 @@ import (
 
 func TestMain(m *testing.M) { server.Main(m) }
 
-// The namespaces stand last, so that tests can add some. No client is closed because this machine is slow to answer a ping.
-const config = `
-client: {max_connections: 0, limits: {commands_per_second: 0}, ping: {interval: 45s, timeout: 30s}}
+// patient has no client closed, and no process killed, because this machine is slow or stands still for a while.
+const patient = `
+client:
+  handshake_timeout: 2m
+  connect_timeout: 2m
+  write_timeout: 2m
+  ping: {interval: 150s, timeout: 2m}
+  max_connections: 0
+  limits: {commands_per_second: 0}
+shutdown: {timeout: 1m}
+`
+
+// The namespaces stand last, so that tests can add some.
+const config = patient + `
 auth: {type: none, user: claimed}
 namespaces:
   default: {subscribe: anyone, publish: anyone, presence: true, history_size: 1000, history_ttl: 10m, recovery: true}

@@ -17,7 +17,7 @@ import (
 const (
 	retryFirst   = 50 * time.Millisecond
 	retryMost    = 2 * time.Second
-	answerWithin = 30 * time.Second // A command's answer, and the handshake's.
+	answerWithin = time.Minute // A command's answer, and the handshake's.
 )
 
 // client is one connection at a time to the server, which comes back when it breaks, and at most one subscription that recovers.
@@ -60,12 +60,18 @@ type publication struct {
 	recovered bool // It came with the answer to the subscription.
 }
 
+// refusal is an error that the server answers.
+type refusal struct {
+	Code      uint32 `json:"code"`
+	Message   string `json:"message"`
+	Temporary bool   `json:"temporary"`
+}
+
+func (r *refusal) Error() string { return fmt.Sprintf("error %d: %s", r.Code, r.Message) }
+
 type reply struct {
-	ID    uint32 `json:"id"`
-	Error *struct {
-		Code    uint32 `json:"code"`
-		Message string `json:"message"`
-	} `json:"error"`
+	ID      uint32   `json:"id"`
+	Error   *refusal `json:"error"`
 	Connect *struct {
 		Client string `json:"client"`
 	} `json:"connect"`
@@ -169,6 +175,28 @@ func (c *client) subscribe() error {
 	return err
 }
 
+// again subscribes after the server has ended the subscription, from the position. As the SDKs do, it tries again while the server
+// says that it cannot for now, and the connection lasts.
+func (c *client) again(conn *gws.Conn) {
+	for pause := retryFirst; ; pause = min(2*pause, retryMost) {
+		err := c.subscribe()
+		c.mu.Lock()
+		lasts := c.conn == conn
+		if err == nil && lasts {
+			c.up.Store(true)
+		}
+		c.mu.Unlock()
+		if err == nil || !lasts {
+			return
+		}
+		if refused, ok := errors.AsType[*refusal](err); !ok || !refused.Temporary {
+			conn.NetConn().Close()
+			return
+		}
+		<-time.After(rand.N(pause) + pause/2)
+	}
+}
+
 // ask sends a command and waits for its reply.
 func (c *client) ask(command map[string]any) (*reply, error) {
 	c.mu.Lock()
@@ -191,7 +219,7 @@ func (c *client) ask(command map[string]any) (*reply, error) {
 	select {
 	case r := <-answer:
 		if r.Error != nil {
-			return nil, fmt.Errorf("error %d: %s", r.Error.Code, r.Error.Message)
+			return nil, r.Error
 		}
 		return r, nil
 	case <-lost:
@@ -228,13 +256,7 @@ func (c *client) OnMessage(conn *gws.Conn, m *gws.Message) {
 			_ = conn.WriteMessage(gws.OpcodeText, []byte("{}")) // The answer to a ping.
 		case r.Push.Unsubscribe != nil && r.Push.Unsubscribe.Code >= 2500:
 			c.up.Store(false)
-			go func() { // As the SDKs do: subscribe again, from the position.
-				if err := c.subscribe(); err != nil {
-					conn.NetConn().Close()
-					return
-				}
-				c.up.Store(true)
-			}()
+			go c.again(conn)
 		case r.Push.Pub != nil:
 			c.take(r.Push.Pub)
 		}

@@ -102,12 +102,7 @@ bus: {url: "` + nats.URL + `"}
 			hush()
 			nats.Run()
 			nats.AwaitReady()
-			chaos.Await(t, chaos.Patience, "the bus is there", func() string {
-				if problem := s.Health().Checks["bus"]; problem != "ok" {
-					return problem
-				}
-				return ""
-			})
+			awaitHealth(t, s, "ok")
 			say("three")
 			hearer.AwaitOnce("one", "two", "three")
 			listener := chaos.Join(t, chaos.Who{URL: url(s), User: "listener", Channel: "kept"})
@@ -115,7 +110,6 @@ bus: {url: "` + nats.URL + `"}
 				t.Errorf("the bus is there: %v", err)
 			}
 			listener.AwaitOnce("found")
-			awaitHealth(t, s, "ok")
 			for _, c := range []*chaos.Client{hearer, speaker} {
 				if c.Breaks() > 0 {
 					t.Error("a connection of a client has ended")

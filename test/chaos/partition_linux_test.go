@@ -21,20 +21,24 @@ import (
 type network struct {
 	t        *testing.T
 	one, two string // Names of the namespaces.
-}
+	between  string // The device of the first on the link to the second.
 
-// The addresses of the hosts, on the links to this one and between them.
-const (
-	oneHere, oneThere = "10.213.1.2", "10.213.3.1"
-	twoHere, twoThere = "10.213.2.2", "10.213.3.2"
-)
+	oneHere, twoHere   string // Their addresses on the links to this host,
+	oneThere, twoThere string // and between them.
+}
 
 func newNetwork(t *testing.T) *network {
 	t.Helper()
 	if _, err := exec.LookPath("ip"); err != nil || os.Getuid() != 0 {
 		testenv.Skip(t, "hosts are made from network namespaces, which takes root and the program ip (apt-get install iproute2)")
 	}
-	n := &network{t: t, one: fmt.Sprintf("zc%da", os.Getpid()), two: fmt.Sprintf("zc%db", os.Getpid())}
+	// Names and addresses of this process alone: the same test may run twice on a machine, or have left something behind.
+	own := fmt.Sprintf("zc%x", os.Getpid())
+	subnet := func(i int) string { return fmt.Sprintf("10.213.%d.", os.Getpid()%80*3+i) }
+	n := &network{
+		t: t, one: own + "a", two: own + "b", between: own + "3a",
+		oneHere: subnet(1) + "2", twoHere: subnet(2) + "2", oneThere: subnet(3) + "1", twoThere: subnet(3) + "2",
+	}
 	t.Cleanup(func() {
 		for _, ns := range []string{n.one, n.two} {
 			exec.Command("ip", "netns", "del", ns).Run() //nolint:errcheck,gosec // It may not be there.
@@ -42,9 +46,9 @@ func newNetwork(t *testing.T) *network {
 	})
 	n.ip("netns add %s", n.one)
 	n.ip("netns add %s", n.two)
-	n.link("", "10.213.1.1", n.one, oneHere, "zc1")
-	n.link("", "10.213.2.1", n.two, twoHere, "zc2")
-	n.link(n.one, oneThere, n.two, twoThere, "zc3")
+	n.link("", subnet(1)+"1", n.one, n.oneHere, own+"1")
+	n.link("", subnet(2)+"1", n.two, n.twoHere, own+"2")
+	n.link(n.one, n.oneThere, n.two, n.twoThere, own+"3")
 	return n
 }
 
@@ -73,10 +77,10 @@ func (n *network) ip(format string, args ...any) {
 }
 
 // Cut loses everything between the two hosts, without a word to either.
-func (n *network) cut() { n.ip("-n %s link set zc3a down", n.one) }
+func (n *network) cut() { n.ip("-n %s link set %s down", n.one, n.between) }
 
 // Restore lets it through again.
-func (n *network) restore() { n.ip("-n %s link set zc3a up", n.one) }
+func (n *network) restore() { n.ip("-n %s link set %s up", n.one, n.between) }
 
 // start runs the server's program on a host until the test ends.
 func (n *network) start(host, dir string, args ...string) {
@@ -90,7 +94,7 @@ func (n *network) start(host, dir string, args ...string) {
 	}
 	n.t.Cleanup(func() {
 		cmd.Process.Signal(syscall.SIGTERM) //nolint:errcheck // Waited for below.
-		late := time.AfterFunc(time.Minute, func() { n.t.Errorf("%s does not end", host); _ = cmd.Process.Kill() })
+		late := time.AfterFunc(5*time.Minute, func() { n.t.Errorf("%s does not end", host); _ = cmd.Process.Kill() })
 		defer late.Stop()
 		err := cmd.Wait()
 		mu.Lock()
@@ -122,10 +126,10 @@ func TestWorkerCutOff(t *testing.T) {
 	if err := os.WriteFile(yaml, []byte(config+fmt.Sprintf(`
 api: {addr: "%s:8001", key: %s}
 bus: {listen: "%s:4222", listen_insecure: true}
-`, oneHere, key, oneThere)), 0o600); err != nil {
+`, n.oneHere, key, n.oneThere)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	n.start(n.one, dir, "--config", yaml, "--client.addr", oneHere+":8000", "--data", filepath.Join(dir, "agent"))
+	n.start(n.one, dir, "--config", yaml, "--client.addr", n.oneHere+":8000", "--data", filepath.Join(dir, "agent"))
 	token := filepath.Join(dir, "agent", "bus.token")
 	chaos.Await(t, chaos.Patience, "the agent has a token", func() string {
 		if _, err := os.Stat(token); err != nil {
@@ -133,12 +137,12 @@ bus: {listen: "%s:4222", listen_insecure: true}
 		}
 		return ""
 	})
-	n.start(n.two, dir, "worker", "--agent", "nats://"+oneThere+":4222", "--token-file", token, "--addr", twoHere+":8000",
+	n.start(n.two, dir, "worker", "--agent", "nats://"+n.oneThere+":4222", "--token-file", token, "--addr", n.twoHere+":8000",
 		"--name", "away", "--data", filepath.Join(dir, "worker"))
 
 	path := "/connection/websocket"
-	f := chaos.Board(t, chaos.Load{Subscribers: 200, Channels: 10, Rate: 10, URLs: []string{"ws://" + oneHere + ":8000" + path, "ws://" + twoHere + ":8000" + path}})
-	api := chaos.NewAPI(t, oneHere+":8001")
+	f := chaos.Board(t, chaos.Load{Subscribers: 200, Channels: 10, Rate: 10, URLs: []string{"ws://" + n.oneHere + ":8000" + path, "ws://" + n.twoHere + ":8000" + path}})
+	api := chaos.NewAPI(t, n.oneHere+":8001")
 	api.Key = key
 	workers(t, api, 1)
 	grow(t, f, 100)

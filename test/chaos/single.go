@@ -39,20 +39,31 @@ func single(t testing.TB, who Who) *Client {
 // Join connects a client, which goes when the test ends, and returns when it has subscribed.
 func Join(t testing.TB, who Who) *Client {
 	t.Helper()
-	c := single(t, who)
-	var running sync.WaitGroup
-	running.Go(c.run)
-	t.Cleanup(func() {
-		c.close()
-		running.Wait()
-	})
-	Await(t, Patience, fmt.Sprintf("%s is in %q", who.User, who.Channel), func() string {
-		if !c.up.Load() {
-			return "it is not"
-		}
-		return ""
-	})
-	return c
+	return JoinAll(t, who)[0]
+}
+
+// JoinAll connects clients, all at once.
+func JoinAll(t testing.TB, who ...Who) (all []*Client) {
+	t.Helper()
+	for _, one := range who {
+		c := single(t, one)
+		var running sync.WaitGroup
+		running.Go(c.run)
+		t.Cleanup(func() {
+			c.close()
+			running.Wait()
+		})
+		all = append(all, c)
+	}
+	for _, c := range all {
+		Await(t, Patience, fmt.Sprintf("%s is in %q", c.user, c.channel), func() string {
+			if !c.up.Load() {
+				return "it is not"
+			}
+			return ""
+		})
+	}
+	return all
 }
 
 // Try connects and subscribes once, goes again, and returns what was refused.

@@ -17,7 +17,7 @@ func TestSystemSessions(t *testing.T) {
 	t.Parallel()
 	const system = "$system:sessions"
 	s := server.Start(t, server.Options{
-		Config: "api: {insecure: true}\nauth: {type: jwt, jwt: {hmac_secret: " + secret + "}}\n", Args: []string{"--agent.workers", "2"},
+		Config: patient + "api: {insecure: true}\nauth: {type: jwt, jwt: {hmac_secret: " + secret + "}}\n", Args: []string{"--agent.workers", "2"},
 	})
 	token := func(user string, more ...string) string {
 		t.Helper()
@@ -37,11 +37,14 @@ func TestSystemSessions(t *testing.T) {
 	}
 	listener := chaos.Join(t, chaos.Who{URL: url(s), User: "listener", Token: token("listener", "--grant", system+"=sub"), Channel: system})
 	home := ""
-	for _, session := range api.List("") {
-		if session.User == "listener" {
-			home = session.Node
+	chaos.Await(t, chaos.Patience, "the listener is listed", func() string {
+		all := api.Find(chaos.Filter{User: "listener"})
+		if len(all) != 1 {
+			return fmt.Sprintf("%d are", len(all))
 		}
-	}
+		home = all[0].Node
+		return ""
+	})
 
 	// The other worker begins to tell when it has heard of a listener: guests come until one of each has been told of.
 	guests := map[string]chaos.Session{} // By worker.
