@@ -37,7 +37,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is how long a test waits for what must come. It is long, because the machine may be slow.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // node is one process of a cluster: a bus of its own, a hub, sessions, Members and Calls.
 type node struct {
@@ -208,6 +208,14 @@ func meet(t testing.TB, all ...*node) {
 	}
 }
 
+// patient is for calls that must be answered, however long the machine stands still meanwhile.
+func patient(t testing.TB) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
 // eventually waits until the condition holds.
 func eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
@@ -227,6 +235,17 @@ func (n *node) names() string {
 		names = append(names, m.Name)
 	}
 	return strings.Join(names, " ")
+}
+
+// asked looks until nobody was left out: who does not answer within two seconds, or was not heard for one, is not waited for, and a busy
+// machine may take longer.
+func (n *node) asked(call string, look func()) {
+	n.t.Helper()
+	eventually(n.t, n.name+" gets all answers to "+call, func() bool {
+		before := n.unanswered(call)
+		look()
+		return n.unanswered(call) == before
+	})
 }
 
 func (n *node) unanswered(call string) float64 {
@@ -336,10 +355,12 @@ type stranger struct {
 // intrude connects to the NATS of a node.
 func intrude(t testing.TB, n *node) *stranger {
 	t.Helper()
-	conn, err := nats.Connect("nats://"+n.bus.Addr(), nats.Token(token))
-	if err != nil {
-		t.Fatal(err)
-	}
+	var conn *nats.Conn
+	eventually(t, "somebody else is on the bus", func() bool { // Who is too slow to say the token tries again.
+		var err error
+		conn, err = nats.Connect("nats://"+n.bus.Addr(), nats.Token(token), nats.Timeout(patience))
+		return err == nil
+	})
 	t.Cleanup(conn.Close)
 	return &stranger{Conn: conn, t: t, uid: core.NewID().String()}
 }
@@ -367,7 +388,7 @@ func (s *stranger) say(text string) {
 	if err := s.Publish(config.Default().Bus.Prefix+".nodes.hello", []byte(text)); err != nil {
 		s.t.Fatal(err)
 	}
-	if err := s.Flush(); err != nil {
+	if err := s.FlushTimeout(patience); err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -385,7 +406,7 @@ func (s *stranger) answers(message func(question string) []byte) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if err := s.Flush(); err != nil {
+	if err := s.FlushTimeout(patience); err != nil {
 		s.t.Fatal(err)
 	}
 }

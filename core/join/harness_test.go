@@ -17,10 +17,14 @@ import (
 	"github.com/zenconn/server/core/bus"
 	"github.com/zenconn/server/core/config"
 	"github.com/zenconn/server/core/join"
+	"github.com/zenconn/server/internal/testenv"
 	"github.com/zenconn/server/plugins"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience bounds what the tests wait for.
+const patience = 3 * time.Minute
 
 // logged is a log that a test can read while it is written.
 type logged struct {
@@ -54,7 +58,7 @@ type installation struct {
 
 func install(t *testing.T) *installation {
 	t.Helper()
-	in := &installation{t: t, data: t.TempDir(), addr: "127.0.0.1:0"}
+	in := &installation{t: t, data: t.TempDir(), addr: testenv.FreeAddr(t)}
 	in.open()
 	token, err := os.ReadFile(filepath.Join(in.data, "bus.token"))
 	if err != nil {
@@ -138,7 +142,7 @@ func (in *installation) options(b *bus.Bus) join.Options {
 
 func mustJoin(t *testing.T, o join.Options) *join.Joined {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	j, err := join.Join(ctx, o)
 	if err != nil {
@@ -181,9 +185,9 @@ func resolved(t *testing.T, files ...string) []plugins.Bundle {
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !ok(); {
+	for deadline := time.Now().Add(patience); !ok(); {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within half a minute: %s", what)
+			t.Fatalf("not within %s: %s", patience, what)
 		}
 		<-time.After(10 * time.Millisecond)
 	}

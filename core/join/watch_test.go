@@ -45,7 +45,7 @@ func (w *watched) next(t *testing.T) join.State {
 	select {
 	case s := <-w.states:
 		return s
-	case <-time.After(time.Minute):
+	case <-time.After(patience):
 		t.Fatal("nothing was reported")
 		return join.State{}
 	}
@@ -56,7 +56,7 @@ func (w *watched) changed(t *testing.T) []plugins.Bundle {
 	select {
 	case b := <-w.plugins:
 		return b
-	case <-time.After(time.Minute):
+	case <-time.After(patience):
 		t.Fatal("the plugins were not changed")
 		return nil
 	}
@@ -78,7 +78,7 @@ func TestOtherPlugins(t *testing.T) {
 		}
 	}
 	tell := func() error {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
 		return host.Tell(ctx, uid)
 	}

@@ -44,7 +44,8 @@ const (
 	diskShare     = 16
 	maxKeys       = 2_000_000 // Each takes a little memory in the bus.
 	ensureTimeout = 5 * time.Second
-	deletedFor    = time.Minute // How long a deleted key covers what was there before.
+	answerTimeout = 30 * time.Second // For who has no deadline.
+	deletedFor    = time.Minute      // How long a deleted key covers what was there before.
 	expiresHeader = "Zc-Expires"
 	deletedHeader = "Zc-Deleted"
 )
@@ -64,7 +65,7 @@ func (s *Store) Open(ctx context.Context) error {
 	if s.conn, err = s.options.Bus.Connect("plugins"); err != nil {
 		return err
 	}
-	if s.js, err = natsjs.New(s.conn); err != nil {
+	if s.js, err = natsjs.New(s.conn, natsjs.WithDefaultTimeout(answerTimeout)); err != nil {
 		return fmt.Errorf("kv: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, ensureTimeout)

@@ -38,7 +38,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is how long a test waits for what must come. It is long, because the machine may be slow.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // eventually waits until a condition holds.
 func eventually(t testing.TB, what string, holds func() bool) {
@@ -210,7 +210,7 @@ func (i *installation) start(b birth) *process {
 	p.members = cluster.New(cluster.Options{Bus: p.bus, Self: func() cluster.Member { return self }, Log: log, Metrics: counters})
 	p.server = session.NewServer(p.node, "v0")
 	p.calls = cluster.NewCalls(cluster.CallsOptions{Members: p.members, Bus: p.bus, Local: p.server, Log: log, Metrics: counters})
-	runs := []func(context.Context) error{p.sender.Run, p.members.Run}
+	runs := []func(context.Context) error{p.members.Run}
 	if b.mute {
 		runs = append(runs, p.fail)
 	} else {
@@ -240,16 +240,20 @@ func (p *process) fail(ctx context.Context) error {
 }
 
 func (p *process) run(runs []func(context.Context) error) {
-	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	for _, run := range runs {
-		running.Go(func() {
-			if err := run(ctx); err != nil {
-				p.t.Error(err)
-			}
-		})
+	begin := func(runs ...func(context.Context) error) (end func()) {
+		ctx, cancel := context.WithCancel(context.Background())
+		var running sync.WaitGroup
+		for _, run := range runs {
+			running.Go(func() {
+				if err := run(ctx); err != nil {
+					p.t.Error(err)
+				}
+			})
+		}
+		return func() { cancel(); running.Wait() }
 	}
-	end := func() { cancel(); running.Wait(); p.bus.Close() } //nolint:errcheck // It says nothing.
+	others, sending := begin(runs...), begin(p.sender.Run)
+	end := func() { sending(); others(); p.bus.Close() } //nolint:errcheck // It says nothing. As a worker ends: its last words come before its goodbye.
 	var once sync.Once
 	p.stop = func() { once.Do(end) }
 	p.kill = func() {

@@ -275,11 +275,10 @@ func TestNoticesAreMadeWhenSomebodyListens(t *testing.T) {
 		t.Errorf("%v notices were made for nobody", n)
 	}
 	heard := agent.listen()
-	eventually(t, "the worker tells too", func() bool {
+	eventually(t, "the worker tells too, and the listener hears it", func() bool {
 		worker.open(1)
-		return notices(worker) > 0
+		return notices(worker) > 0 && strings.Contains(heard.String(), `"node":"a-1"`)
 	})
-	eventually(t, "the listener hears it", func() bool { return strings.Contains(heard.String(), `"node":"a-1"`) })
 	if n := notices(agent); n > 1 { // Of the listener itself.
 		t.Errorf("the agent told of %v sessions", n)
 	}

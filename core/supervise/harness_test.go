@@ -28,7 +28,7 @@ import (
 )
 
 // patience is how long a test waits for what must come. It is long, because the machine may be slow.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // roleVariable makes the test's program play a child.
 const roleVariable = "SUPERVISE_TEST_ROLE"
@@ -224,7 +224,7 @@ func start(t *testing.T, count int, role func(int) *exec.Cmd, change func(*super
 	s := &supervised{t: t, dir: filepath.Join(t.TempDir(), "children"), ended: make(chan error, 1)}
 	o := supervise.Options{
 		Count: count, Dir: s.dir, Command: role, Name: func(i int) string { return "child-" + strconv.Itoa(i) },
-		FirstPause: 10 * time.Millisecond, LongestPause: 100 * time.Millisecond, ReadyTimeout: patience, DrainTimeout: patience,
+		FirstPause: 10 * time.Millisecond, LongestPause: 100 * time.Millisecond, ReadyTimeout: patience, DrainTimeout: patience, LoopWindow: time.Hour,
 		Stdout: readiness(func(pid int) { s.Ready(pid) }), Stderr: &s.stderr, Log: slog.New(slog.DiscardHandler), On: s.on,
 	}
 	if change != nil {

@@ -105,6 +105,7 @@ func TestPausesGrow(t *testing.T) {
 	if pause := now.NextTry.Sub(now.LastExit.At); pause > time.Hour || pause < 45*time.Minute {
 		t.Errorf("in a loop it waits %v", pause)
 	}
+	s.eventually("all ends are told", func() bool { return s.count(supervise.Ended) == 4 })
 	var ends []time.Time
 	s.mu.Lock()
 	for _, e := range s.events {

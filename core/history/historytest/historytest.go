@@ -16,7 +16,7 @@ import (
 )
 
 // patience is how long the suite waits for what must come.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // Run runs the suite. open returns an empty store that keeps as much as the limits say, of channels without a namespace.
 func Run(t *testing.T, open func(t *testing.T, limits history.Limits) history.Store) {
@@ -198,13 +198,13 @@ func concurrent(t *testing.T, s history.Store) {
 	for c := range 4 {
 		name := fmt.Sprint("c", c)
 		wg.Go(func() {
-			for range 2000 {
+			for range 500 {
 				Publish(t, s, name, 1, history.Limits{Size: 16, TTL: time.Hour})
 			}
 		})
 		wg.Go(func() {
 			last := Position(t, s, name)
-			for last.Offset < 2000 {
+			for last.Offset < 500 {
 				missed, at, recovered, err := s.Recover(t.Context(), name, last)
 				if err != nil || recovered && uint64(len(missed)) != at.Offset-last.Offset {
 					t.Errorf("recovered %v: %d publications from %v to %v: %v", recovered, len(missed), last, at, err)
@@ -215,6 +215,9 @@ func concurrent(t *testing.T, s history.Store) {
 						t.Errorf("a gap after %d: %v", last.Offset, Offsets(missed))
 						return
 					}
+				}
+				if last == at {
+					<-time.After(time.Millisecond) // Readers who never rest leave a small machine no time for the publishers.
 				}
 				last = at
 			}
