@@ -3,6 +3,9 @@
 const { Centrifuge } = globalThis;
 
 const HISTORY = 50; // Messages shown to somebody who comes in.
+const PATIENCE = 20_000; // Milliseconds that a busy server is waited for. Where a connection is gone, that shows by itself.
+const TRIES = 3; // Questions to a server that does not answer them for now,
+const PAUSE = 1000; // and milliseconds between two.
 
 /** A code below 100 is the SDK's own: the connection was lost and nobody knows whether the server got the message. */
 export const isLost = (error) => !(error.code >= 100);
@@ -39,7 +42,7 @@ export class Chat {
 
   constructor({ endpoint, user, room }, tell) {
     this.#tell = tell;
-    this.#client = new Centrifuge(endpoint, { data: { user }, name: 'demo-chat', maxReconnectDelay: 5000 });
+    this.#client = new Centrifuge(endpoint, { data: { user }, name: 'demo-chat', maxReconnectDelay: 5000, timeout: PATIENCE });
     this.#client
       .on('connecting', ({ code }) => this.#away(code === 0 ? 'connecting' : 'reconnecting'))
       .on('connected', ({ client }) => { this.#session = client; })
@@ -115,7 +118,8 @@ export class Chat {
     let history = [];
     let failure = null;
     try {
-      history = (await this.#subscription.history({ limit: HISTORY, reverse: true })).publications;
+      const ask = () => this.#subscription.history({ limit: HISTORY, reverse: true });
+      history = (await this.#ask(ask, () => load === this.#load)).publications;
     } catch (error) {
       failure = error;
     }
@@ -133,6 +137,19 @@ export class Chat {
     this.#tell.loaded();
     if (failure !== null && failure.code !== 108) { // 108: this room keeps no history.
       this.#tell.refused({ what: 'The server does not show earlier messages', code: failure.code, words: failure.message, final: false });
+    }
+  }
+
+  /** The answer to a question, which is asked again where the server cannot answer for now and somebody still wants to know. */
+  async #ask(question, wanted) {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await question();
+      } catch (error) {
+        if (tries === TRIES || !(isLost(error) || error.temporary)) throw error;
+        await new Promise((resolve) => { setTimeout(resolve, PAUSE); });
+        if (!wanted() || !this.#online) throw error;
+      }
     }
   }
 
@@ -158,7 +175,7 @@ export class Chat {
     const changes = this.#changes = [];
     let clients;
     try {
-      ({ clients } = await this.#subscription.presence());
+      ({ clients } = await this.#ask(() => this.#subscription.presence(), () => this.#changes === changes));
     } catch {
       if (this.#changes !== changes) return;
       this.#changes = null;
