@@ -4,9 +4,9 @@ import assert from 'node:assert/strict';
 import { after } from 'node:test';
 import { chromium } from 'playwright-core';
 
-const DEADLINE = 60_000; // Milliseconds anything may take.
+const DEADLINE = 180_000; // Milliseconds anything may take: it only ends what hangs.
 
-const browser = await chromium.launch({ executablePath: process.env.ZENCONN_CHROMIUM, timeout: 60_000 });
+const browser = await chromium.launch({ executablePath: process.env.ZENCONN_CHROMIUM, timeout: DEADLINE });
 after(() => browser.close());
 
 /** A browser window of its own, closed when the test ends. Anything it complains about or loads from elsewhere fails the test. */
@@ -79,6 +79,12 @@ export async function people(page, names) {
     return JSON.stringify(shown) === JSON.stringify(wanted);
   }, names);
 }
+
+/** Waits until something is true in the page, given an element. */
+export const holds = async (locator, condition) => locator.page().waitForFunction(condition, await locator.elementHandle());
+
+/** Waits until what the keyboard types goes there. */
+export const focused = (locator) => holds(locator, (element) => document.activeElement === element);
 
 /** The visible notice. */
 export const notice = (page) => page.getByRole('alert').filter({ visible: true });

@@ -1,15 +1,18 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import { hears, newWindow, online, say } from './lib.js';
+import { focused, hears, holds, newWindow, online, say } from './lib.js';
 
 const PHONE = { viewport: { width: 360, height: 640 }, isMobile: true, hasTouch: true };
 
-/** Whether an element is whole in the window. */
-const inside = (locator) => locator.evaluate((element) => {
+/** Waits until an element is whole in the window. */
+const inside = (locator) => holds(locator, (element) => {
   const { top, left, bottom, right } = element.getBoundingClientRect();
   return top >= 0 && left >= 0 && bottom <= innerHeight && right <= innerWidth;
 });
+
+/** Waits until a conversation shows its end. */
+const atEnd = (page) => holds(page.locator('#scroller'), (s) => s.scrollHeight - s.scrollTop - s.clientHeight < 2);
 
 const tooWide = (page) => page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
 
@@ -17,7 +20,7 @@ test('everything has its place on a phone', async (t) => {
   const context = await newWindow(t, PHONE);
   const page = await context.newPage();
   await page.goto(process.env.ZENCONN_URL);
-  assert.equal(await inside(page.getByRole('button', { name: 'Join' })), true);
+  await inside(page.getByRole('button', { name: 'Join' }));
   assert.equal(await tooWide(page), false);
   await page.close();
 
@@ -25,15 +28,15 @@ test('everything has its place on a phone', async (t) => {
   await say(ada, 'Donaudampfschifffahrtsgesellschaft'.repeat(6));
   await ada.locator('#messages .message').waitFor();
   assert.equal(await tooWide(ada), false);
-  assert.equal(await inside(ada.getByLabel('Message', { exact: true })), true);
-  assert.equal(await inside(ada.getByRole('button', { name: 'Send' })), true);
+  await inside(ada.getByLabel('Message', { exact: true }));
+  await inside(ada.getByRole('button', { name: 'Send' }));
   assert.equal(await ada.locator('#people li').isVisible(), false);
   await ada.getByRole('button', { name: 'People (1)' }).tap();
-  assert.equal(await inside(ada.locator('#people li')), true);
+  await inside(ada.locator('#people li'));
 
   // The keyboard comes up: half of the screen is left, and the last message stays in sight.
   await ada.setViewportSize({ width: 360, height: 320 });
-  assert.equal(await inside(ada.getByRole('button', { name: 'Send' })), true);
+  await inside(ada.getByRole('button', { name: 'Send' }));
 });
 
 test('it is dark where the person likes it dark', async (t) => {
@@ -57,8 +60,7 @@ test('somebody who reads further up is not pulled away', async (t) => {
   const bob = await online(context, 'Bob', 'long');
   for (let n = 1; n <= 30; n++) await say(bob, `line ${n}`);
   await hears(ada, 'line 30');
-  const fromEnd = () => ada.locator('#scroller').evaluate((s) => s.scrollHeight - s.scrollTop - s.clientHeight);
-  assert.ok(await fromEnd() < 2);
+  await atEnd(ada);
 
   await ada.locator('#scroller').evaluate((s) => new Promise((done) => {
     s.addEventListener('scroll', () => requestAnimationFrame(done), { once: true });
@@ -68,19 +70,21 @@ test('somebody who reads further up is not pulled away', async (t) => {
   await hears(ada, 'news');
   assert.equal(await ada.locator('#scroller').evaluate((s) => s.scrollTop), 0);
   await ada.getByRole('button', { name: '↓ 1 new message' }).click();
-  assert.ok(await fromEnd() < 2);
-  assert.equal(await ada.locator('#newer').isVisible(), false);
+  await atEnd(ada);
+  await ada.locator('#newer').waitFor({ state: 'hidden' });
 });
 
 test('the keyboard is enough, and every control has a name', async (t) => {
   const context = await newWindow(t);
   const page = await context.newPage();
   await page.goto(process.env.ZENCONN_URL);
+  await focused(page.getByLabel('Your name'));
   await page.keyboard.type('Ada');
   await page.keyboard.press('Tab');
   await page.keyboard.type('keys');
   await page.keyboard.press('Enter');
   await page.locator('#status').getByText('Online').waitFor();
+  await focused(page.getByLabel('Message', { exact: true }));
   await page.keyboard.type('first line');
   await page.keyboard.press('Shift+Enter');
   await page.keyboard.type('second line');

@@ -19,7 +19,7 @@ test('two tabs talk to each other and see each other', async (t) => {
   assert.deepEqual(await heard(ada), all);
   assert.deepEqual(await heard(bob), all);
   await allSent(ada);
-  assert.equal(await ada.getByText('It is quiet in here').isVisible(), false);
+  await ada.getByText('It is quiet in here').waitFor({ state: 'hidden' });
 
   await bob.getByRole('button', { name: 'Leave' }).click();
   await people(ada, ['Ada (you)']);
