@@ -41,12 +41,12 @@ func (s *Store) insertAll(ctx context.Context, b *audit.Batch) error {
 }
 
 // insert sends one table's rows as one block. Their token makes the server skip them when it has them; materialized views too.
-func (s *Store) insert(ctx context.Context, b *audit.Batch, rows int, table string, columns func(*insert, *audit.Batch)) error {
+func (s *Store) insert(ctx context.Context, b *audit.Batch, rows int, table string, columns func(*insert, *audit.Batch)) (err error) {
 	if rows == 0 {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
+	ctx, end := insertContext(ctx, s.timeout)
+	defer func() { end(err) }()
 	settings := clickhouse.Settings{"async_insert": 0}
 	if b.Token != "" {
 		settings["insert_deduplicate"] = 1
@@ -65,6 +65,24 @@ func (s *Store) insert(ctx context.Context, b *audit.Batch, rows int, table stri
 		return fmt.Errorf("%w: %w", audit.ErrRefused, in.err)
 	}
 	return into.Send()
+}
+
+// insertContext is the context of one insert, which ends with ctx, at its deadline or after the usual time. After a success it must not be
+// ended before that: the driver has a goroutine that closes the connection when it ends, may notice only then that the insert is over, and the
+// connection may be another statement's already.
+func insertContext(ctx context.Context, usual time.Duration) (own context.Context, end func(err error)) {
+	deadline, there := ctx.Deadline()
+	if !there {
+		deadline = time.Now().Add(usual)
+	}
+	own, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline)
+	stop := context.AfterFunc(ctx, cancel)
+	return own, func(err error) {
+		stop()
+		if err != nil {
+			cancel()
+		}
+	}
 }
 
 // insert is filled column by column, in the order of its statement.
