@@ -71,10 +71,17 @@ func answer(w http.ResponseWriter, code int, s status) {
 	_ = json.NewEncoder(w).Encode(s)
 }
 
+// The bounds of waiting for callers. They are programs of the operator's: what is slow is the machine, not they, and it is not to cost a call.
+const (
+	headTimeout = 30 * time.Second
+	readTimeout = time.Minute // With the body.
+	idleTimeout = time.Minute
+)
+
 // Serve answers on the listener until ctx ends and every request is answered, or its five seconds are over.
 func Serve(ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger) error {
 	server := &http.Server{
-		Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: time.Minute,
+		Handler: handler, ReadHeaderTimeout: headTimeout, ReadTimeout: readTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	failed := make(chan error, 1)
@@ -86,7 +93,12 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 	}
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	err := errors.Join(server.Shutdown(end), server.Close())
+	err := server.Shutdown(end)
+	if errors.Is(err, context.DeadlineExceeded) {
+		log.Warn("requests to the API were cut off: the server is stopping")
+		err = nil
+	}
+	err = errors.Join(err, server.Close())
 	if ended := <-failed; !errors.Is(ended, http.ErrServerClosed) {
 		err = errors.Join(err, ended)
 	}

@@ -77,10 +77,12 @@ func configuration() *config.Config {
 	c := config.Default()
 	c.Auth.Type, c.Auth.User = "none", "claimed"
 	c.API.Key = key
-	c.Shutdown.Timeout = time.Minute
+	c.Shutdown.Timeout = 5 * time.Minute
+	// Clients of these tests send no pongs, and no time runs out on a machine that stands still for a while.
+	c.Client.HandshakeTimeout, c.Client.ConnectTimeout, c.Client.WriteTimeout, c.Client.Ping.Interval = time.Hour, time.Hour, time.Hour, time.Hour
 	keeping := config.DefaultNamespace()
 	keeping.Subscribe, keeping.Publish = "anyone", "anyone"
-	keeping.Presence, keeping.JoinLeave, keeping.Recovery, keeping.HistorySize, keeping.HistoryTTL = true, true, true, 100, time.Minute
+	keeping.Presence, keeping.JoinLeave, keeping.Recovery, keeping.HistorySize, keeping.HistoryTTL = true, true, true, 100, time.Hour
 	closed := config.DefaultNamespace()
 	closed.Subscribe, closed.Publish = "nobody", "nobody"
 	binary := config.DefaultNamespace()
@@ -228,7 +230,7 @@ func (c *client) OnClose(_ *gws.Conn, err error) {
 func (r *running) connect(user string) *client {
 	r.t.Helper()
 	c := &client{t: r.t, messages: make(chan string, 10_000), closed: make(chan *gws.CloseError, 1), ended: make(chan struct{})}
-	conn, _, err := gws.NewClient(c, &gws.ClientOption{Addr: "ws://" + r.clients + "/connection/websocket"})
+	conn, _, err := gws.NewClient(c, &gws.ClientOption{Addr: "ws://" + r.clients + "/connection/websocket", HandshakeTimeout: patience})
 	if err != nil {
 		r.t.Fatal(err)
 	}
