@@ -157,10 +157,12 @@ const goodbyeTime = time.Second
 func (n *network) mark(moment *atomic.Int64) (bytes uint64) {
 	for _, s := range n.shards {
 		s.mu.Lock()
-		defer s.mu.Unlock()
 		bytes += s.bytes
 	}
 	moment.Store(n.now())
+	for _, s := range n.shards {
+		s.mu.Unlock()
+	}
 	return bytes
 }
 

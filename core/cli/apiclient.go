@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	apiTimeout    = 10 * time.Second
-	longestAnswer = 64 << 20 // Bytes; a process takes about one thousand.
+	apiTimeout    = 30 * time.Second // Longer than the server takes for any call.
+	longestAnswer = 64 << 20         // Bytes; a process takes about one thousand.
 )
 
 // apiClient calls the server API of the server with the same configuration.
@@ -45,7 +45,7 @@ type refusedByAPI string
 
 func (e refusedByAPI) Error() string { return string(e) }
 
-// call calls a method and reads its result. It waits ten seconds when ctx has no deadline.
+// call calls a method and reads its result. It waits half a minute when ctx has no deadline.
 func (a *apiClient) call(ctx context.Context, method string, request, result any) error {
 	body, err := json.Marshal(request)
 	if err != nil {

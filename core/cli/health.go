@@ -12,13 +12,13 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// healthTimeout is how long a server may take to answer.
+// healthTimeout is how long a server may take to answer, unless the flag says otherwise.
 const healthTimeout = 3 * time.Second
 
 // newHealthCommand asks a running server on this machine whether it lives: for the health checks of containers, which have no
 // other program to ask with.
 func newHealthCommand(env *environment) *cobra.Command {
-	ready := false
+	ready, timeout := false, healthTimeout
 	command := &cobra.Command{
 		Use:   "health",
 		Short: "Ask the running server whether it is healthy",
@@ -37,9 +37,15 @@ func newHealthCommand(env *environment) *cobra.Command {
 			if ready {
 				path = "/readyz"
 			}
-			return askHealth(cmd.Context(), env.stdout, healthURL(loaded.Config.API.Addr)+path)
+			if timeout <= 0 {
+				return usageError("--timeout: want more than 0")
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
+			defer cancel()
+			return askHealth(ctx, env.stdout, healthURL(loaded.Config.API.Addr)+path)
 		},
 	}
+	command.Flags().DurationVar(&timeout, "timeout", timeout, "how long the server may take to answer")
 	command.Flags().BoolVar(&ready, "ready", false, "ask whether it is ready to serve clients")
 	return command
 }
@@ -57,8 +63,6 @@ func healthURL(addr string) string {
 }
 
 func askHealth(ctx context.Context, out io.Writer, url string) error {
-	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
-	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err

@@ -38,7 +38,12 @@ func serve(ctx context.Context, env *environment, load func() (*config.Loaded, e
 	})
 	ctx, stop := context.WithCancel(ctx)
 	var hearing sync.WaitGroup
-	hearing.Go(func() { hear(ctx, log, func() { reload(ctx, a, c, log, load) }) })
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP) // From before anybody is told that the server is ready: nobody's signal ends it.
+	hearing.Go(func() {
+		defer signal.Stop(hangups)
+		hear(ctx, hangups, log, func() { reload(ctx, a, c, log, load) })
+	})
 	err = a.Run(ctx)
 	stop()
 	hearing.Wait()
@@ -49,10 +54,7 @@ func serve(ctx context.Context, env *environment, load func() (*config.Loaded, e
 }
 
 // hear does something at every SIGHUP until ctx ends.
-func hear(ctx context.Context, log *slog.Logger, do func()) {
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	defer signal.Stop(hangups)
+func hear(ctx context.Context, hangups <-chan os.Signal, log *slog.Logger, do func()) {
 	for {
 		select {
 		case <-ctx.Done():

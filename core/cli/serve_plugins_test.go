@@ -40,10 +40,10 @@ func TestServerOfPlugins(t *testing.T) {
 				server.disconnect("everybody")
 			end
 		end`, "zenconn.yaml", `
-namespaces: {default: {history_size: 10, history_ttl: 1m}}
+namespaces: {default: {history_size: 10, history_ttl: 1h}}
 plugins:
   load:
-    - {path: visits.lua, deadline: 20s, allow: {kv: true, publish: true, password: true}}
+    - {path: visits.lua, deadline: 5m, allow: {kv: true, publish: true, password: true}}
 `)
 	const key = "a-key-of-sixteen-bytes-and-more"
 	for start, want := range []string{"2", "4"} {
@@ -157,11 +157,11 @@ auth: {type: hook}
 namespaces: {default: }
 plugins:
   load:
-    - {path: acts.lua, deadline: 10s, allow: {publish: true, unsubscribe: true, disconnect: true}}
+    - {path: acts.lua, deadline: 5m, allow: {publish: true, unsubscribe: true, disconnect: true}}
 `)
 	s := serve(t, "--config", "zenconn.yaml")
 	l := &listener{frames: make(chan string, 100), closed: make(chan uint16, 1)}
-	conn, _, err := gws.NewClient(l, &gws.ClientOption{Addr: "ws://" + s.client + "/connection/websocket"})
+	conn, _, err := gws.NewClient(l, &gws.ClientOption{Addr: "ws://" + s.client + "/connection/websocket", HandshakeTimeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

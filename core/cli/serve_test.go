@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -44,7 +45,9 @@ func (o *output) String() string {
 func serve(t *testing.T, args ...string) *served {
 	t.Helper()
 	s := &served{client: testenv.FreeAddr(t), api: testenv.FreeAddr(t), stderr: &output{}, stdout: &output{}}
-	args = append([]string{"--client.addr", s.client, "--api.addr", s.api}, args...)
+	// No time runs out on a machine that stands still for a while.
+	patient := []string{"--client.handshake_timeout=10m", "--client.connect_timeout=10m", "--client.write_timeout=10m", "--client.ping.interval=30m", "--shutdown.timeout=5m"}
+	args = slices.Concat([]string{"--client.addr", s.client, "--api.addr", s.api}, patient, args)
 	ctx, cancel := context.WithCancel(t.Context())
 	code := make(chan int, 1)
 	go func() { code <- cli.RunEnviron(ctx, args, nil, strings.NewReader(""), s.stdout, s.stderr) }()
@@ -99,7 +102,7 @@ func TestServe(t *testing.T) {
 			t.Errorf("the log does not say %q:\n%s", part, s.stderr)
 		}
 	}
-	if got := typed(t, nil, "--api.addr", s.api, "health", "--ready"); got.code != 0 {
+	if got := typed(t, nil, "--api.addr", s.api, "health", "--ready", "--timeout", "5m"); got.code != 0 {
 		t.Errorf("health: %+v", got)
 	}
 	if got := typed(t, nil, "--client.addr", s.client, "--api.addr", "", "--data", "other"); got.code != 1 || !strings.Contains(got.stderr, "client.addr") {

@@ -80,7 +80,7 @@ func serveScene(t *testing.T, s *scene) []string {
 }
 
 func TestStatusTable(t *testing.T) {
-	crash := &api.FleetCrash{At: time.Now().Add(-90 * time.Minute), Text: "exit status 2", Lines: []string{"one", "panic: \x1b[31mno", "2", "3", "4", "5"}}
+	crash := &api.FleetCrash{At: time.Now().Add(-90*time.Minute - 20*time.Second), Text: "exit status 2", Lines: []string{"one", "panic: \x1b[31mno", "2", "3", "4", "5"}}
 	busy := api.FleetNode{
 		UID: "u2", Name: "host-1", Kind: "worker", Agent: "host", Worker: 1, Version: "v1.2.3", PID: 4242, State: "ready", Uptime: 93784, Sessions: 12345,
 		Users: 9999, Channels: 77, Subscriptions: 5, MessagesIn: 2.25, MessagesOut: 12345.6, Memory: 150 << 20, Restarts: 1, LastCrash: crash,

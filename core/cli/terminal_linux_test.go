@@ -62,6 +62,17 @@ func (s *screen) says(t *testing.T, text string) {
 	}
 }
 
+// all returns what the terminal shows when all that was written so far is there.
+func (s *screen) all(t *testing.T) string {
+	t.Helper()
+	const end = "[the end]"
+	_, err := s.tty.WriteString(end)
+	must(t, err)
+	s.says(t, end)
+	shown, _, _ := strings.Cut(s.shown.String(), end)
+	return shown
+}
+
 func TestForgetAsksOnATerminal(t *testing.T) {
 	inFolder(t)
 	vouched(t, said("tea", "alice", `"hello"`, audit.MessageAllow), said("tea", "bob", `"hello"`, audit.MessageAllow))
@@ -102,8 +113,11 @@ func TestAskOnATerminal(t *testing.T) {
 	if code := s.run(t, "audit", "ask", "top-channels"); code != 0 {
 		t.Fatalf("exit code %d: %s", code, s.shown.String())
 	}
-	s.says(t, "█")
-	for line := range strings.Lines(strings.ReplaceAll(s.shown.String(), "\r\n", "\n")) {
+	shown := s.all(t)
+	if !strings.Contains(shown, "█") {
+		t.Errorf("no bars:\n%s", shown)
+	}
+	for line := range strings.Lines(strings.ReplaceAll(shown, "\r\n", "\n")) {
 		if n := len([]rune(strings.TrimSuffix(line, "\n"))); n > 80 {
 			t.Errorf("a line of %d characters on a terminal of 80: %q", n, line)
 		}
@@ -117,8 +131,8 @@ func TestAskOnATerminal(t *testing.T) {
 		if code := s.run(t, "audit", "ask", "top-channels", form); code != 0 {
 			t.Errorf("%s: exit code %d", form, code)
 		}
-		if s.says(t, strings.TrimSpace(long)); strings.Contains(s.shown.String(), "█") {
-			t.Errorf("%s has bars:\n%s", form, s.shown.String())
+		if shown := s.all(t); !strings.Contains(shown, strings.TrimSpace(long)) || strings.Contains(shown, "█") {
+			t.Errorf("%s is not all, or has bars:\n%s", form, shown)
 		}
 	}
 }
@@ -159,8 +173,8 @@ func TestTailOnATerminal(t *testing.T) {
 	if got := <-code; got != 0 {
 		t.Errorf("after Ctrl-C the exit code is %d", got)
 	}
-	if strings.Contains(s.shown.String(), "\x1b") {
-		t.Errorf("what a user sent reaches the terminal: %q", s.shown.String())
+	if shown := s.all(t); strings.Contains(shown, "\x1b") {
+		t.Errorf("what a user sent reaches the terminal: %q", shown)
 	}
 }
 
@@ -173,9 +187,9 @@ func TestParquetIsNotForTerminals(t *testing.T) {
 		if code := s.run(t, "audit", "export", "--format", "parquet"); code != 2 {
 			t.Errorf("exit code %d", code)
 		}
-		s.says(t, "--format parquet is not for terminals: give it a file with --out FILE, or redirect the standard output")
-		if strings.Contains(s.shown.String(), "PAR1") {
-			t.Errorf("it is shown: %q", s.shown.String())
+		shown, want := s.all(t), "--format parquet is not for terminals: give it a file with --out FILE, or redirect the standard output"
+		if !strings.Contains(shown, want) || strings.Contains(shown, "PAR1") {
+			t.Errorf("it shows %q", shown)
 		}
 		if code := s.run(t, "audit", "export", "--out", "messages.parquet"); code != 0 {
 			t.Errorf("exit code %d: %s", code, s.shown.String())
