@@ -47,33 +47,53 @@ func TestWorkerWithAWrongToken(t *testing.T) {
 	}
 }
 
-// other builds the program with a line of its source changed.
-func other(t *testing.T, file, line, changed string) (path string) {
+// A version that others must understand is a constant. other makes it a variable of the program it builds, higher by one when the
+// environment has the variable of that name.
+var versions = []struct{ name, file, line, want string }{
+	{"OTHER_PROTOCOL", "core/join/message.go", "const Protocol = 1\n", "(protocol 2), which do not understand each other: run the same version of zenconn on both"},
+	{"OTHER_VERSION", "core/bus/request.go", "const Version = 1\n", "this process speaks version 1 of the requests, not \"2\""},
+}
+
+// other builds the program with versions that can be changed.
+func other(t *testing.T) (path string) {
 	t.Helper()
 	root, err := server.Root()
 	if err != nil {
 		t.Fatal(err)
 	}
-	source, err := os.ReadFile(filepath.Join(root, file)) //nolint:gosec // Our own source.
-	if err != nil {
-		t.Fatal(err)
-	}
-	if strings.Count(string(source), line) != 1 {
-		t.Fatalf("%s has not one line %q", file, line)
-	}
 	dir := t.TempDir()
-	replaced, overlay := filepath.Join(dir, "changed.go"), filepath.Join(dir, "overlay.json")
-	rules, err := json.Marshal(map[string]any{"Replace": map[string]string{filepath.Join(root, file): replaced}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, text := range map[string]string{replaced: strings.Replace(string(source), line, changed, 1), overlay: string(rules)} {
-		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+	replace := map[string]string{}
+	overlay := func(file, text string) {
+		t.Helper()
+		other := filepath.Join(dir, strings.ReplaceAll(file, "/", "_"))
+		if err := os.WriteFile(other, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
+		replace[filepath.Join(root, filepath.FromSlash(file))] = other
+	}
+	for _, v := range versions {
+		source, err := os.ReadFile(filepath.Join(root, v.file)) //nolint:gosec // Our own source.
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Count(string(source), v.line) != 1 {
+			t.Fatalf("%s has not one line %q", v.file, v.line)
+		}
+		overlay(v.file, strings.Replace(string(source), v.line, "\n", 1))
+		constant := strings.Fields(v.line)[1]
+		overlay(strings.Replace(v.file, ".go", "_other.go", 1), fmt.Sprintf("package %s\n\nimport \"os\"\n\nvar %s = 1 + len(os.Getenv(%q))\n",
+			filepath.Base(filepath.Dir(v.file)), constant, v.name))
+	}
+	rules, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		t.Fatal(err)
+	}
+	overlays := filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(overlays, rules, 0o600); err != nil {
+		t.Fatal(err)
 	}
 	path = filepath.Join(dir, "zenconn.exe")
-	args := append([]string{"build", "-overlay", overlay, "-ldflags", "-X github.com/zenconn/server/core/cli.linked=v9.9.9 -s -w", "-o", path}, server.BuildFlags()...)
+	args := append([]string{"build", "-overlay", overlays, "-ldflags", "-X github.com/zenconn/server/core/cli.linked=v9.9.9 " + server.Lean, "-o", path}, server.BuildFlags()...)
 	cmd := exec.CommandContext(t.Context(), "go", append(args, ".")...) //nolint:gosec // Our own words.
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -86,15 +106,12 @@ func other(t *testing.T, file, line, changed string) (path string) {
 func TestWorkerOfAnIncompatibleVersion(t *testing.T) {
 	t.Parallel()
 	s, nats := strangers(t)
-	token := filepath.Join(s.Dir(), "data", "bus.token")
-	for name, test := range map[string]struct{ file, line, changed, want string }{
-		"joining":  {"core/join/message.go", "const Protocol = 1\n", "const Protocol = 2\n", "(protocol 2), which do not understand each other: run the same version of zenconn on both"},
-		"requests": {"core/bus/request.go", "const Version = 1\n", "const Version = 2\n", "this process speaks version 1 of the requests, not \"2\""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			code, _, stderr := server.ExecuteProgram(t, other(t, test.file, test.line, test.changed), t.TempDir(),
+	token, program := filepath.Join(s.Dir(), "data", "bus.token"), other(t)
+	for _, v := range versions {
+		t.Run(v.name, func(t *testing.T) {
+			code, _, stderr := server.ExecuteProgram(t, program, t.TempDir(), []string{v.name + "=1"},
 				"worker", "--agent", nats, "--token-file", token, "--addr", testenv.FreeAddr(t))
-			if code != 1 || !strings.Contains(strings.ReplaceAll(stderr, `\"`, `"`), test.want) {
+			if code != 1 || !strings.Contains(strings.ReplaceAll(stderr, `\"`, `"`), v.want) {
 				t.Errorf("exit code %d\n%s", code, stderr)
 			}
 		})

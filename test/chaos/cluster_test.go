@@ -21,7 +21,8 @@ func agents(t *testing.T) (all [3]*server.Server) {
 		peers = append(peers, "nats-route://"+listen[i])
 	}
 	for i := range all {
-		all[i] = server.Launch(t, server.Options{Config: open + fmt.Sprintf(`
+		// The last of them to end can store nothing any more, and would try for all the time it has.
+		all[i] = server.Launch(t, server.Options{Args: []string{"--shutdown.timeout", "10s"}, Config: open + fmt.Sprintf(`
 agent: {name: agent%d}
 bus:
   replicas: 3
@@ -31,7 +32,7 @@ bus:
 	for _, s := range all {
 		s.AwaitReady()
 	}
-	t.Cleanup(func() { // All at once: the last alone could store nothing any more, and would try.
+	t.Cleanup(func() { // All at once.
 		var stopping sync.WaitGroup
 		for _, s := range all {
 			stopping.Go(func() { s.Stop() })

@@ -66,17 +66,17 @@ const executeTimeout = 10 * time.Minute
 // Execute runs the program in a directory to its end.
 func Execute(t testing.TB, dir string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	return ExecuteProgram(t, Binary(t), dir, args...)
+	return ExecuteProgram(t, Binary(t), dir, nil, args...)
 }
 
-// ExecuteProgram is Execute with another build of the program.
-func ExecuteProgram(t testing.TB, program, dir string, args ...string) (code int, stdout, stderr string) {
+// ExecuteProgram is Execute with another build of the program, and more environment variables, KEY=value.
+func ExecuteProgram(t testing.TB, program, dir string, env []string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), executeTimeout)
 	defer cancel()
 	var out, complaints bytes.Buffer
 	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, os.Environ(), &out, &complaints
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, append(os.Environ(), env...), &out, &complaints
 	err := cmd.Run()
 	if ctx.Err() != nil {
 		t.Fatalf("zenconn %v does not end:\n%s", args, complaints.String())

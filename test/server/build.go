@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -56,6 +57,9 @@ func Binary(t testing.TB) string {
 // after a change to the server: it cannot know that the test runs a build of its own.
 func touchSources(root string) error {
 	return filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // Another test's folder, which has gone again.
+		}
 		if err == nil && entry.IsDir() && path != root && (entry.Name() == "node_modules" || entry.Name()[0] == '.') {
 			return filepath.SkipDir
 		}
@@ -65,6 +69,9 @@ func touchSources(root string) error {
 
 // BuildFlags are the flags of go build that Binary is built with.
 func BuildFlags() []string { return slices.Clone(buildFlags) }
+
+// Lean are flags of the linker that leave out what only a debugger needs, and with it a good part of the linker's work.
+const Lean = "-s -w"
 
 func build() (dir, path string, err error) {
 	root, err := Root()
@@ -80,8 +87,7 @@ func build() (dir, path string, err error) {
 	path = filepath.Join(dir, "zenconn.exe") // The ending is needed on Windows and harmless elsewhere.
 	ctx, cancel := context.WithTimeout(context.Background(), buildTimeout)
 	defer cancel()
-	args := append([]string{"build"}, buildFlags...)
-	cmd := exec.CommandContext(ctx, "go", append(args, "-o", path, ".")...)
+	cmd := exec.CommandContext(ctx, "go", slices.Concat([]string{"build", "-ldflags=" + Lean}, buildFlags, []string{"-o", path, "."})...)
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return dir, "", fmt.Errorf("build the server under test: %w\n%s", err, out)

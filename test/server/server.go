@@ -18,7 +18,7 @@ import (
 
 const (
 	readyTimeout = 5 * time.Minute // With the race detector and plugins to compile a slow machine takes its time.
-	stopTimeout  = time.Minute     // Beyond the server's own shutdown timeout.
+	stopTimeout  = 5 * time.Minute // Beyond the server's own shutdown timeout.
 )
 
 // Options say how a server under test is run. The zero value runs it with nothing but addresses and a data directory.
