@@ -103,7 +103,7 @@ func Ask(t testing.TB, store interface {
 	Query(ctx context.Context, sql string) (audit.Rows, error)
 }, query string) []string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), answerTime)
 	defer cancel()
 	rows, err := store.Query(ctx, query)
 	if err != nil {

@@ -221,7 +221,7 @@ func opened(t *testing.T, open func(t *testing.T) audit.Sink) audit.Sink {
 
 func write(t *testing.T, s audit.Sink, b *audit.Batch) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), answerTime)
 	defer cancel()
 	if err := s.Write(ctx, b); err != nil {
 		t.Fatalf("Write: %v", err)

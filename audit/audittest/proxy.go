@@ -4,6 +4,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 )
 
 // Proxy is the network between a ClickHouse store and its server, which a test can break.
@@ -17,6 +18,7 @@ type Proxy struct {
 	frozen bool
 	lose   int // Answers to inserts that still are to be lost.
 	lost   int
+	slow   time.Duration // For each answer to an insert.
 	closed bool
 }
 
@@ -58,11 +60,19 @@ func (p *Proxy) Cut() {
 	}
 }
 
-// Freeze makes the network swallow everything, or not.
+// Freeze makes the network swallow everything, or not. On a connection of which something was swallowed nothing comes through any more: no
+// network delivers what was sent after a gap.
 func (p *Proxy) Freeze(on bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.frozen = on
+}
+
+// Slow makes the answer to each insert come so much later.
+func (p *Proxy) Slow(by time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.slow = by
 }
 
 // LoseAnswers lets the next n inserts reach the server, swallows what it answers, and breaks their connection.
@@ -106,7 +116,9 @@ func (p *Proxy) accept() {
 // link is one connection through the proxy.
 type link struct {
 	proxy *Proxy
-	bytes int // That the client sent since the last answer; guarded by proxy.mu.
+	// Guarded by proxy.mu.
+	bytes int  // That the client sent since the last answer.
+	gap   bool // Something was swallowed.
 }
 
 // copy forwards while pass agrees to what was read.
@@ -135,7 +147,8 @@ func (l *link) sent(n int) (forward, goOn bool) {
 	l.proxy.mu.Lock()
 	defer l.proxy.mu.Unlock()
 	l.bytes += n
-	return !l.proxy.frozen, true
+	l.gap = l.gap || l.proxy.frozen
+	return !l.gap, true
 }
 
 func (l *link) answered(int) (forward, goOn bool) {
@@ -143,11 +156,18 @@ func (l *link) answered(int) (forward, goOn bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	inserted := l.bytes > insertSize
+	if inserted && p.slow > 0 {
+		slow := p.slow
+		p.mu.Unlock()
+		<-time.After(slow)
+		p.mu.Lock()
+	}
 	l.bytes = 0
 	if inserted && p.lose > 0 {
 		p.lose--
 		p.lost++
 		return false, false
 	}
-	return !p.frozen, true
+	l.gap = l.gap || p.frozen
+	return !l.gap, true
 }

@@ -41,7 +41,7 @@ func stores(t *testing.T, test func(t *testing.T, open func(t *testing.T) store)
 	t.Run("clickhouse", func(t *testing.T) {
 		server := testenv.ClickHouse(t)
 		test(t, func(t *testing.T) store {
-			s, err := clickhouse.Open(clickhouse.Options{DSN: audittest.ClickHouse(t, server).String()})
+			s, err := clickhouse.Open(clickhouse.Options{DSN: audittest.ClickHouse(t, server).String(), Timeout: 5 * time.Minute})
 			return opened(t, s, err)
 		})
 	})

@@ -23,12 +23,13 @@ import (
 const (
 	defaultTimeout = 30 * time.Second
 	queryTimeout   = 10 * time.Minute // For a question without a deadline of its own.
+	prepareTimeout = 5 * time.Minute  // For the first contact, likewise: it may be dozens of statements.
 )
 
 // Options are what a store is made of.
 type Options struct {
 	DSN     string
-	Timeout time.Duration // Bounds each insert [30 s].
+	Timeout time.Duration // Bounds each insert for which the caller sets no deadline [30 s].
 	Cluster string        // On which the tables are made and replicated [None: on one server].
 	Keep    Keep
 	TLS     TLS
@@ -152,7 +153,7 @@ func (s *Store) prepare(ctx context.Context) error {
 	if s.ready.Load() {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	ctx, cancel := bounded(ctx, prepareTimeout)
 	defer cancel()
 	if err := checkVersion(ctx, s.conn); err != nil {
 		return err
@@ -170,6 +171,15 @@ func (s *Store) prepare(ctx context.Context) error {
 	return nil
 }
 
+// bounded gives a context a deadline. The caller's own is obeyed, be it later than the usual one: whoever has seen that this server is slow
+// gives it more time.
+func bounded(ctx context.Context, usual time.Duration) (context.Context, context.CancelFunc) {
+	if _, there := ctx.Deadline(); there {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, usual)
+}
+
 // Query runs one statement that reads. Sessions are answered in their latest version (FINAL).
 func (s *Store) Query(ctx context.Context, query string) (audit.Rows, error) {
 	if err := s.prepare(ctx); err != nil {
@@ -179,10 +189,7 @@ func (s *Store) Query(ctx context.Context, query string) (audit.Rows, error) {
 }
 
 func (s *Store) query(ctx context.Context, query string) (audit.Rows, error) {
-	cancel := context.CancelFunc(func() {})
-	if _, bounded := ctx.Deadline(); !bounded {
-		ctx, cancel = context.WithTimeout(ctx, queryTimeout)
-	}
+	ctx, cancel := bounded(ctx, queryTimeout)
 	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{
 		"readonly": 2, // Nothing but reading; settings of the statement itself are allowed.
 		"final":    1,

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/zenconn/server/audit"
 	"github.com/zenconn/server/audit/audittest"
@@ -87,10 +86,10 @@ func TestTLS(t *testing.T) {
 		"our certificate":                     {strict, clickhouse.TLS{CA: cert, Cert: cert, Key: key}, ""},
 		"a certificate the server trusts not": {strict, clickhouse.TLS{CA: cert, Cert: otherCert, Key: otherKey}, "tls"},
 		"no certificate":                      {strict, clickhouse.TLS{CA: cert}, "tls"},
-		"a server without TLS":                {dsn, clickhouse.TLS{CA: cert}, "EOF"},
+		"a server without TLS":                {dsn, clickhouse.TLS{CA: cert}, "ClickHouse at " + dsn.Host},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, err := clickhouse.Open(clickhouse.Options{DSN: test.dsn.String(), Timeout: 30 * time.Second, TLS: test.tls})
+			s, err := clickhouse.Open(clickhouse.Options{DSN: test.dsn.String(), Timeout: patience, TLS: test.tls})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -114,7 +113,7 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-func openStore(t *testing.T, dsn *url.URL) *clickhouse.Store { return open(t, dsn, 30*time.Second) }
+func openStore(t *testing.T, dsn *url.URL) *clickhouse.Store { return open(t, dsn, patience) }
 
 // Of several hosts in the DSN one must answer; which, may change.
 func TestSeveralHosts(t *testing.T) {

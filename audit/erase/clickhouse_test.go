@@ -15,7 +15,7 @@ import (
 // On ClickHouse rows are removed by mutations, which must have been made when User returns.
 func TestUserIsForgottenByClickHouse(t *testing.T) {
 	dsn := audittest.ClickHouse(t, testenv.ClickHouse(t))
-	s, err := clickhouse.Open(clickhouse.Options{DSN: dsn.String()})
+	s, err := clickhouse.Open(clickhouse.Options{DSN: dsn.String(), Timeout: 5 * time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,7 +41,7 @@ func openSQLite(t *testing.T) audit.Sink {
 func openClickHouse(t *testing.T) audit.Sink {
 	t.Helper()
 	dsn := audittest.ClickHouse(t, testenv.ClickHouse(t))
-	s, err := clickhouse.Open(clickhouse.Options{DSN: dsn.String()})
+	s, err := clickhouse.Open(clickhouse.Options{DSN: dsn.String(), Timeout: 5 * time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/s2"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/zenconn/server/audit"
@@ -41,23 +42,34 @@ func TestRefusedEventsAreSetAside(t *testing.T) {
 	}
 	arrive(t, ask, 10_000-len(bad))
 	within(t, "the alarm is given", func() bool { return strings.Contains(d.Problem(), "set aside") && d.Stats().Aside > 0 })
-	if n := d.Stats().Refused; n != uint64(len(bad)) {
-		t.Errorf("%d events were refused", n)
-	}
+	// At least: a claim that is taken up again, because the machine stood still, is refused again.
+	within(t, "all are refused", func() bool { return d.Stats().Refused >= uint64(len(bad)) })
 
-	if _, err := d.Retry(t.Context()); err != nil { // In vain.
-		t.Fatal(err)
-	}
-	within(t, "they are set aside again", func() bool { return d.Stats().Refused == uint64(2*len(bad)) && d.Stats().Aside > 0 })
+	before := d.Stats().Refused
+	within(t, "they are refused again", func() bool {
+		retry(t, d) // In vain. What was not aside yet is there the next time.
+		return d.Stats().Refused >= before+uint64(len(bad))
+	})
 	store.set(nil, nil)
-	if n, err := d.Retry(t.Context()); err != nil || n == 0 {
-		t.Fatal(n, err)
-	}
-	arrive(t, ask, 10_000)
+	within(t, "what was refused is stored", func() bool {
+		retry(t, d)
+		return counts(t, ask) == "[10000,10000]"
+	})
 	within(t, "nothing is set aside", func() bool { return d.Problem() == "" })
-	if n, err := d.Retry(t.Context()); n != 0 || err != nil {
-		t.Errorf("trying again what is stored: %d, %v", n, err)
+	if n := retry(t, d); n != 0 {
+		t.Errorf("%d that are stored were tried again", n)
 	}
+}
+
+// retry tries again what was set aside, all of it, and returns how much that was.
+func retry(t *testing.T, d *running) (n int) {
+	t.Helper()
+	within(t, "what was set aside is tried again", func() bool {
+		some, err := d.Retry(t.Context())
+		n += some
+		return err == nil
+	})
+	return n
 }
 
 // A store that is too slow for a batch gets more time, instead of the same too little for ever.
@@ -100,10 +112,10 @@ func TestUnreadableBatchesAreSetAside(t *testing.T) {
 	l.write(t, w, 10)
 	arrive(t, store, 10*(len(unreadable)+1))
 	within(t, "they are set aside", func() bool { return d.Stats().Aside == uint64(len(unreadable)) })
-	if n, err := d.Retry(t.Context()); err != nil || n != len(unreadable) {
-		t.Fatal(n, err)
+	if n := retry(t, d); n != len(unreadable) {
+		t.Fatal(n)
 	}
-	within(t, "they are set aside again", func() bool { return d.Stats().SetAside == uint64(2*len(unreadable)) })
+	within(t, "they are set aside again", func() bool { return d.Stats().SetAside >= uint64(2*len(unreadable)) })
 }
 
 // Events of a kind that only a later program knows are set aside; those beside them are stored.
@@ -122,10 +134,19 @@ func TestEventsOfTheFuture(t *testing.T) {
 // push puts a message into the spool that no writer would.
 func push(t *testing.T, b *bus.Bus, data []byte) {
 	t.Helper()
-	answer, err := b.Conn().Request(b.Prefix()+".audit.spool", data, patience)
-	if err != nil || strings.Contains(string(answer.Data), "error") {
-		t.Fatal(errors.New(string(answer.Data)), err)
-	}
+	within(t, "the spool takes a message", func() bool {
+		answer, err := b.Conn().Request(b.Prefix()+".audit.spool", data, patience)
+		if errors.Is(err, nats.ErrNoResponders) { // The drain has not made it yet.
+			return false
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(answer.Data), "error") {
+			t.Fatal(string(answer.Data))
+		}
+		return true
+	})
 }
 
 // The bus forgets a consumer that nobody asks while the store is away for long. When the store is back, so is the drain.
@@ -149,18 +170,23 @@ func TestConsumerGoneWhileTheStoreWasAway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stream, err := js.Stream(t.Context(), b.Prefix()+"_audit")
+	ctx, cancel := context.WithTimeout(t.Context(), patience) // Without one the library gives up after five seconds.
+	defer cancel()
+	stream, err := js.Stream(ctx, b.Prefix()+"_audit")
 	if err != nil {
 		t.Fatal(err)
 	}
 	within(t, "the bus has forgotten the drain's consumer", func() bool {
-		gone := true
-		for c := range stream.ListConsumers(t.Context()).Info() {
+		gone, all := true, stream.ListConsumers(ctx)
+		for c := range all.Info() {
 			if gone = c.NumWaiting == 0; gone { // The drain waits for no answer of it any more, and gets none.
-				if err := stream.DeleteConsumer(t.Context(), c.Name); err != nil {
+				if err := stream.DeleteConsumer(ctx, c.Name); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 					t.Fatal(err)
 				}
 			}
+		}
+		if err := all.Err(); err != nil {
+			t.Fatal(err)
 		}
 		return gone
 	})

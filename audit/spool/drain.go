@@ -170,18 +170,22 @@ func (d *Drain) turn(ctx, life context.Context) error {
 
 // elect waits until this drain is the leader. It returns false when somebody else is and ctx has ended.
 func (d *Drain) elect(ctx, life context.Context) (bool, error) {
-	var seen uint64 // The revision that was found last, and since when:
-	var since time.Time
+	var seen uint64 // The revision that was found last; when somebody looked; and for how long it has been this one:
+	var looked time.Time
+	var silent time.Duration
 	for {
 		if err := d.ledger.load(life); err != nil {
 			return false, err
 		}
 		r, revision := d.ledger.now()
-		if revision != seen || since.IsZero() {
-			seen, since = revision, time.Now()
+		if revision != seen || looked.IsZero() {
+			seen, silent = revision, 0
+		} else { // Time in which this process stood still is no silence of the leader's: he may have stood still with it.
+			silent += min(time.Since(looked), 2*lookInterval)
 		}
+		looked = time.Now()
 		d.stats.well()
-		free := r.Leader == "" || r.Leader == d.id || d.options.Bus.Alone() || time.Since(since) >= leaseTime
+		free := r.Leader == "" || r.Leader == d.id || d.options.Bus.Alone() || silent >= leaseTime
 		if free {
 			err := d.ledger.change(life, func(r *record) { r.Leader = d.id })
 			if !errors.Is(err, errDeposed) {

@@ -1,6 +1,7 @@
 package spool_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,7 +22,7 @@ import (
 )
 
 // patience is how long a test waits for what must come. It is long: the race detector makes SQLite twenty times slower.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // within waits until something is so.
 func within(t testing.TB, what string, so func() bool) {
@@ -98,6 +99,7 @@ func runDrain(t testing.TB, o spool.Options) *running {
 	if o.Linger == 0 {
 		o.Linger = 20 * time.Millisecond
 	}
+	o.DrainTimeout = cmp.Or(o.DrainTimeout, patience)
 	d := spool.NewDrain(o)
 	if err := d.Open(); err != nil {
 		t.Fatal(err)
@@ -168,10 +170,15 @@ type life struct {
 	next  int
 }
 
-// write writes a batch of n messages until it is stored.
+// write writes a batch of n messages until it is in the spool.
 func (l *life) write(t testing.TB, w *spool.Writer, n int) {
 	t.Helper()
-	b := l.make(n)
+	hand(t, w, l.make(n))
+}
+
+// hand writes a batch until it is in the spool, as a recorder does: when the machine stands still for a moment, the answer comes too late.
+func hand(t testing.TB, w *spool.Writer, b *audit.Batch) {
+	t.Helper()
 	var err error
 	for end := time.Now().Add(patience); ; <-time.After(10 * time.Millisecond) {
 		if err = w.Write(t.Context(), b); err == nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/zenconn/server/audit/sqlite"
 	"github.com/zenconn/server/core/bus"
 	"github.com/zenconn/server/core/config"
+	"github.com/zenconn/server/internal/testenv"
 )
 
 // agentEnv names, for a process that shall be an agent instead of a test, its data directory and its address.
@@ -80,12 +81,7 @@ func startAgent(t *testing.T, dir, addr string) (kill func()) {
 func TestAgentProcessKilled(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	l.Close()
+	addr := testenv.FreeAddr(t) // It is the agent's also between two of its lives.
 	kill := startAgent(t, dir, addr)
 	defer func() { kill() }()
 	within(t, "the agent listens", func() bool {

@@ -24,9 +24,7 @@ func TestStoryArrives(t *testing.T) {
 	b := alone(t, dir)
 	through, direct := openSQLite(t, filepath.Join(dir, "a.db")), openSQLite(t, filepath.Join(dir, "b.db"))
 	runDrain(t, spool.Options{Bus: b, Sink: through})
-	if err := openWriter(t, b).Write(t.Context(), audittest.Story()); err != nil {
-		t.Fatal(err)
-	}
+	hand(t, openWriter(t, b), audittest.Story())
 	if err := direct.Write(t.Context(), audittest.Story()); err != nil {
 		t.Fatal(err)
 	}
@@ -101,9 +99,11 @@ func TestLeaderKilledAfterStoring(t *testing.T) {
 		l.write(t, w, 100)
 	}
 	<-stuck
+	began := time.Now()
 	second := runDrain(t, spool.Options{Bus: srv.join(t), Sink: store})
 	l.write(t, w, 100)
-	if second.Stats().Leading {
+	const lease = 3 * time.Second // Whoever was silent for so long may be succeeded.
+	if leading := second.Stats().Leading; leading && time.Since(began) < lease {
 		t.Error("there are two leaders")
 	}
 	mine.Close()
@@ -148,10 +148,8 @@ func TestRepeatedBatches(t *testing.T) {
 	d := runDrain(t, spool.Options{Bus: b, Sink: store})
 	l := &life{name: "node"}
 	one, two := l.make(10_000), l.make(10)
-	for i, again := range []*audit.Batch{one, one, two, one, two} {
-		if err := openWriter(t, b).Write(t.Context(), again); err != nil { // Each writer is a new one: it remembers nothing.
-			t.Fatal(i, err)
-		}
+	for _, again := range []*audit.Batch{one, one, two, one, two} {
+		hand(t, openWriter(t, b), again) // Each writer is a new one: it remembers nothing.
 	}
 	arrive(t, store, 10_010)
 	d.stop()
@@ -160,9 +158,7 @@ func TestRepeatedBatches(t *testing.T) {
 	b = alone(t, dir)
 	d = runDrain(t, spool.Options{Bus: b, Sink: store})
 	for _, again := range []*audit.Batch{one, two, l.make(5)} {
-		if err := openWriter(t, b).Write(t.Context(), again); err != nil {
-			t.Fatal(err)
-		}
+		hand(t, openWriter(t, b), again)
 	}
 	arrive(t, store, 10_015)
 	if d.Stats().Repeated == 0 {
@@ -186,14 +182,19 @@ func TestStoreDownUntilTheSpoolIsFull(t *testing.T) {
 		for _, m := range batch.Messages {
 			m.Payload = noise(500) // It fills the spool soon.
 		}
-		switch err := w.Write(t.Context(), batch); {
-		case err == nil:
-			taken += 200
-		case errors.Is(err, audit.ErrFull):
-			refused = batch
-		default:
-			t.Fatal(err)
-		}
+		within(t, "the spool takes a batch, or is full", func() bool {
+			err := w.Write(t.Context(), batch)
+			switch {
+			case err == nil:
+				taken += 200
+			case errors.Is(err, audit.ErrFull):
+				refused = batch
+			default:
+				t.Log(err) // An answer that came too late.
+				return false
+			}
+			return true
+		})
 	}
 	if taken == 0 || w.Problem() == "" {
 		t.Errorf("taken %d, problem %q", taken, w.Problem())
@@ -224,8 +225,6 @@ func TestConnectionThatComesLate(t *testing.T) {
 		t.Fatalf("without a connection: %v", err)
 	}
 	w.Over(there)
-	if err := w.Write(t.Context(), batch); err != nil {
-		t.Fatal(err)
-	}
+	hand(t, w, batch)
 	arrive(t, store, 10)
 }

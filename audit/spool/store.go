@@ -131,10 +131,11 @@ const patience = 16
 func (d *Drain) write(ctx context.Context, b *audit.Batch) error {
 	timeout := d.options.WriteTimeout
 	for pause := firstPause; ; pause = min(2*pause, maxPause) {
+		began := time.Now()
 		limited, cancel := context.WithTimeout(ctx, timeout)
 		err := d.options.Sink.Write(limited, b)
 		cancel()
-		if errors.Is(err, context.DeadlineExceeded) {
+		if err != nil && time.Since(began) >= timeout { // By the clock: a store says in its own words that its time was up.
 			timeout = min(2*timeout, patience*d.options.WriteTimeout)
 		}
 		if err == nil || errors.Is(err, audit.ErrRefused) {
@@ -160,17 +161,19 @@ func (d *Drain) write(ctx context.Context, b *audit.Batch) error {
 // setAside puts a message into the second stream, once for each name. It tries until it is there or ctx ends.
 func (d *Drain) setAside(ctx context.Context, name string, data []byte, why string) error {
 	m := &nats.Msg{Subject: d.names.asideTo, Data: data, Header: nats.Header{natsjs.MsgIDHeader: {name}, headerReason: {oneLine(why)}}}
+	unsure := false // Whether an attempt has succeeded, of which the answer was lost.
 	for pause := firstPause; ; pause = min(2*pause, maxPause) {
 		limited, cancel := context.WithTimeout(ctx, appendTimeout)
 		ack, err := d.js.PublishMsg(limited, m)
 		cancel()
 		if err == nil {
-			if !ack.Duplicate {
+			if !ack.Duplicate || unsure {
 				d.stats.setAside.Add(1)
 				d.options.Log.Error("audit events could not be stored and were set aside", "why", why, "again", "zenconn audit retry")
 			}
 			return nil
 		}
+		unsure = true
 		if d.stats.trouble(fmt.Errorf("audit events that the store refuses cannot be set aside: %w", explain(err))) {
 			d.options.Log.Error("audit events that the store refuses cannot be set aside; the drain waits", "error", err)
 		}

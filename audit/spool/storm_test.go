@@ -62,9 +62,9 @@ type agent struct {
 	bus   *bus.Bus
 }
 
-func (s *server) agent(t *testing.T, sink audit.Writer) *agent {
+func (s *server) agent(t *testing.T, open func() audit.Writer) *agent {
 	b := s.join(t)
-	return &agent{runDrain(t, spool.Options{Bus: b, Sink: sink, DrainTimeout: time.Nanosecond, WriteTimeout: 5 * time.Second, Events: 2000}), b}
+	return &agent{runDrain(t, spool.Options{Bus: b, Sink: open(), DrainTimeout: time.Nanosecond, WriteTimeout: 5 * time.Second, Events: 2000}), b}
 }
 
 // kill cuts the agent off at once, so that it can finish nothing.
@@ -73,12 +73,13 @@ func (a *agent) kill() {
 	a.drain.stop()
 }
 
-// storm records while agents are killed and the store makes trouble. Everything must be stored once.
-func storm(t *testing.T, sink audit.Writer, ask asker, trouble func(round int)) {
+// storm records while agents are killed and the store makes trouble. Everything must be stored once. Each agent opens the store for itself, as
+// agents do: one that stood still may still be writing when another has taken its place.
+func storm(t *testing.T, open func() audit.Writer, ask asker, trouble func(round int)) {
 	srv := startServer(t, t.TempDir())
 	rs := record(t, srv.join(t), srv.join(t), srv.join(t))
 	const rounds, each = 4, 1_000
-	leader, other := srv.agent(t, sink), srv.agent(t, sink)
+	leader, other := srv.agent(t, open), srv.agent(t, open)
 	for round := range rounds {
 		trouble(round)
 		rs.messages(round*each, each, time.Second)
@@ -86,7 +87,7 @@ func storm(t *testing.T, sink audit.Writer, ask asker, trouble func(round int)) 
 			leader, other = other, leader
 		}
 		leader.kill()
-		leader, other = other, srv.agent(t, sink)
+		leader, other = other, srv.agent(t, open)
 	}
 	arrive(t, ask, rounds*each*len(rs.all))
 	for _, r := range rs.all {
@@ -99,7 +100,7 @@ func storm(t *testing.T, sink audit.Writer, ask asker, trouble func(round int)) 
 func TestStormSQLite(t *testing.T) {
 	t.Parallel()
 	store := &faults{Writer: openSQLite(t, filepath.Join(t.TempDir(), "audit.db"))}
-	storm(t, store, store.Writer.(asker), func(round int) {
+	storm(t, func() audit.Writer { return store }, store.Writer.(asker), func(round int) {
 		n := 0
 		var mu sync.Mutex
 		sometimes := func(of, is int) bool {
@@ -127,8 +128,7 @@ func TestStormClickHouse(t *testing.T) {
 	dsn := audittest.ClickHouse(t, testenv.ClickHouse(t))
 	network := audittest.StartProxy(t, "127.0.0.1:0", dsn.Host)
 	dsn.Host = network.Address()
-	store := openClickHouse(t, dsn)
-	storm(t, store, store, func(round int) {
+	storm(t, func() audit.Writer { return openClickHouse(t, dsn) }, openClickHouse(t, dsn), func(round int) {
 		network.LoseAnswers(round + 1)
 		if round == 2 {
 			network.Freeze(true)
@@ -144,9 +144,9 @@ func TestStormClickHouse(t *testing.T) {
 func TestClickHouseAway(t *testing.T) {
 	t.Parallel()
 	dsn := audittest.ClickHouse(t, testenv.ClickHouse(t))
-	target := dsn.Host
-	network := audittest.StartProxy(t, "127.0.0.1:0", target)
-	dsn.Host = network.Address()
+	target, address := dsn.Host, testenv.FreeAddr(t) // Which nobody else takes meanwhile.
+	network := audittest.StartProxy(t, address, target)
+	dsn.Host = address
 	store := openClickHouse(t, dsn)
 	network.Stop()
 	dir := t.TempDir()
@@ -164,7 +164,7 @@ func TestClickHouseAway(t *testing.T) {
 		d.stop()
 		b.Close()
 	}
-	audittest.StartProxy(t, network.Address(), target)
+	audittest.StartProxy(t, address, target)
 	runDrain(t, spool.Options{Bus: alone(t, dir), Sink: store})
 	arrive(t, store, 10_000)
 }
@@ -181,4 +181,21 @@ func openClickHouse(t testing.TB, dsn *url.URL) *clickhouse.Store {
 		}
 	})
 	return s
+}
+
+// A ClickHouse that is too slow for the time of a writing gets more of it.
+func TestSlowClickHouseGetsTime(t *testing.T) {
+	t.Parallel()
+	dsn := audittest.ClickHouse(t, testenv.ClickHouse(t))
+	network := audittest.StartProxy(t, "127.0.0.1:0", dsn.Host)
+	dsn.Host = network.Address()
+	network.Slow(3 * time.Second)
+	b := alone(t, t.TempDir())
+	d := runDrain(t, spool.Options{Bus: b, Sink: openClickHouse(t, dsn), WriteTimeout: 2 * time.Second})
+	batch := (&life{name: "node"}).make(100)
+	for _, m := range batch.Messages {
+		m.Payload = noise(500) // So that its answer is the slow one.
+	}
+	hand(t, openWriter(t, b), batch)
+	within(t, "the drain knows that all is stored", func() bool { return d.Stats().Events >= 100 })
 }

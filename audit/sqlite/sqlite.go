@@ -23,6 +23,12 @@ import (
 	"github.com/zenconn/server/audit"
 )
 
+// How long another process may keep the file locked: one that makes the tables, or that stands still for a moment.
+const (
+	lockTime = 15 * time.Second
+	lockWait = "15000" // The same, in milliseconds.
+)
+
 // Store writes the audit of one server. It is an audit.Sink.
 type Store struct {
 	*Reader

@@ -29,7 +29,7 @@ func openSQLite(t *testing.T) audit.Sink {
 // openClickHouse makes a database of the test's own.
 func openClickHouse(t *testing.T) audit.Sink {
 	dsn := audittest.ClickHouse(t, testenv.ClickHouse(t))
-	s, err := clickhouse.Open(clickhouse.Options{DSN: dsn.String()})
+	s, err := clickhouse.Open(clickhouse.Options{DSN: dsn.String(), Timeout: 5 * time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
