@@ -203,7 +203,12 @@ func clickHouseParquet(t *testing.T, environ []string, file []byte, like []map[s
 	if _, ok := like[0]["payload"]; ok {
 		columns = "* REPLACE (hex(payload) AS payload)"
 	}
-	environ = append([]string{environ[0] + "?max_query_size=1000000000"}, environ[1:]...)
+	environ = slices.Clone(environ)
+	if strings.Contains(environ[0], "?") {
+		environ[0] += "&max_query_size=1000000000"
+	} else {
+		environ[0] += "?max_query_size=1000000000"
+	}
 	var stdout, stderr strings.Builder
 	question := strings.NewReader("SELECT " + columns + " FROM format(Parquet, '" + escaped.String() + "')")
 	if code := cli.RunEnviron(t.Context(), []string{"audit", "query", "--json", "-"}, environ, question, &stdout, &stderr); code != 0 {
