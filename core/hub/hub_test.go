@@ -2,6 +2,7 @@ package hub_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -189,6 +190,30 @@ func TestKnownPublicationsAreNotRepeated(t *testing.T) {
 		t.Errorf("one of a later epoch: %+v, %v", out, err)
 	}
 }
+
+// A publication whose time others have used up is refused. For one that has waited for nobody it is the history's to say.
+func TestDeadlineOfThoseWhoWait(t *testing.T) {
+	store := &latched{Memory: history.NewMemory(history.Options{}), appended: make(chan struct{}), goOn: make(chan struct{})}
+	h := hub.New(hub.Options{History: store, Flushers: outbound.NewFlushers(1)})
+	ns := &channel.Namespace{Name: "default", HistorySize: 10}
+	first, second := make(fates, 1), make(fates, 1)
+	go h.Start(time.Time{}, ns, publication("news", 1), core.ID{}, first)
+	<-store.appended
+	h.Start(time.Now(), ns, publication("news", 2), core.ID{}, second) // In line when this returns.
+	close(store.goOn)
+	if one, two := <-first, <-second; one != nil || !errors.Is(two, context.DeadlineExceeded) {
+		t.Errorf("the first: %v; the second: %v", one, two)
+	}
+	h.Start(time.Now(), ns, publication("news", 3), core.ID{}, second)
+	if err := <-second; err != nil {
+		t.Errorf("alone: %v", err)
+	}
+}
+
+// fates is told how publications ended.
+type fates chan error
+
+func (f fates) Published(_ hub.Published, err error) { f <- err }
 
 // latched is a history that stops between an append and its answer, once.
 type latched struct {

@@ -298,6 +298,44 @@ func TestDeadPeerIsGivenUp(t *testing.T) {
 	}
 }
 
+// A socket that takes it at once gets the goodbye, however late that is.
+func TestLateGoodbye(t *testing.T) {
+	limits := wide
+	limits.Goodbye = time.Nanosecond
+	p := connect(t, limits)
+	p.queue.Enqueue(frame(7), nil)
+	p.queue.Disconnect(core.DisconnectShutdown)
+	<-time.After(time.Millisecond)
+	p.queue.Flush()
+	if got, err := numbers(p.peer); err != nil || len(got) != 2 || got[1] != uint64(1)<<63|3001 {
+		t.Errorf("got %x, %v", got, err)
+	}
+}
+
+// One that takes nothing does not get that long for it.
+func TestGoodbyeToADeadPeer(t *testing.T) {
+	for name, flushed := range map[string]bool{"somebody waits for the socket": true, "nobody does yet": false} {
+		t.Run(name, func(t *testing.T) {
+			p := connect(t, outbound.Limits{Messages: 100, Bytes: 100 << 20, WriteTimeout: time.Hour, Goodbye: 50 * time.Millisecond})
+			for i := range uint64(50) {
+				p.queue.Enqueue(fat(i, 256<<10), nil)
+			}
+			_ = p.queue.Conn.SetReadDeadline(time.Now().Add(time.Minute))
+			if flushed {
+				p.queue.Flush()
+			}
+			p.queue.Disconnect(core.DisconnectShutdown)
+			p.queue.Flush()
+			if _, err := p.queue.Conn.Read(make([]byte, 1)); err == nil { // Wakes when the queue has failed.
+				t.Fatal("the reader got data from nowhere")
+			}
+			if d, ended := p.queue.Ended(); !ended || d != core.DisconnectShutdown || p.drops.of(outbound.DroppedClosed) == 0 {
+				t.Errorf("it ended: %v, with %v; %d messages are lost", ended, d, p.drops.of(outbound.DroppedClosed))
+			}
+		})
+	}
+}
+
 func TestDestroyWhileWriting(t *testing.T) {
 	p := connect(t, wide)
 	for i := range uint64(100) {
