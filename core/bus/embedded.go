@@ -100,11 +100,12 @@ func (e *embedded) credentials() (err error) {
 // launch starts a server and waits until it answers.
 func (e *embedded) launch(ctx context.Context) (*server.Server, error) {
 	// The budget is kept by the limits of the streams. One for all would make streams that were there before, with limits of a time
-	// with more room, stand in the way of new ones.
+	// with more room, stand in the way of new ones. Who reads within this process is not taken for stuck because the process stood still:
+	// what waits for him is bounded, and what he was promised is not sent again.
 	o := &server.Options{
 		ServerName: e.options.Node, DontListen: true, NoSigs: true, NoLog: true, JetStream: true, StoreDir: e.dir,
 		JetStreamMaxMemory: maxMemory, JetStreamMaxStore: 1 << 60, DisableJetStreamBanner: true, MaxPayload: maxPayload,
-		Authorization: e.token, LameDuckDuration: 2 * time.Second, LameDuckGracePeriod: 500 * time.Millisecond,
+		WriteDeadline: never, Authorization: e.token, LameDuckDuration: 2 * time.Second, LameDuckGracePeriod: 500 * time.Millisecond,
 	}
 	if e.options.Config.Listen != "" || e.clustered() {
 		if err := e.serve(o); err != nil {
