@@ -51,7 +51,7 @@ func agentBus(t *testing.T, c config.Config) (url, token string, b *bus.Bus) {
 // worker runs the command and returns what it joined, or the error.
 func worker(t *testing.T, environ []string, args ...string) (*join.Joined, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	var joined *join.Joined
 	err := cli.RunWorker(ctx, args, environ, &output{}, func(j *join.Joined, b *bus.Bus) {
