@@ -102,9 +102,21 @@ bus: {url: "` + nats.URL + `"}
 			hush()
 			nats.Run()
 			nats.AwaitReady()
-			awaitHealth(t, s, "ok")
+			chaos.Await(t, chaos.Patience, "the bus is there", func() string {
+				if problem := s.Health().Checks["bus"]; problem != "ok" {
+					return problem
+				}
+				return ""
+			})
 			say("three")
 			hearer.AwaitOnce("one", "two", "three")
+			chaos.Await(t, chaos.Patience, "the history is there", func() string {
+				if err := speaker.Publish("kept", "early"); err != nil {
+					return err.Error()
+				}
+				return ""
+			})
+			awaitHealth(t, s, "ok")
 			listener := chaos.Join(t, chaos.Who{URL: url(s), User: "listener", Channel: "kept"})
 			if err := speaker.Publish("kept", "found"); err != nil {
 				t.Errorf("the bus is there: %v", err)

@@ -3,6 +3,7 @@ package packaging_test
 import (
 	"debug/elf"
 	"encoding/json"
+	"errors"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -150,6 +151,9 @@ func buildContext(t *testing.T) string {
 	dir := t.TempDir()
 	for _, name := range allowed {
 		err := filepath.WalkDir(filepath.Join(root, name), func(path string, d fs.DirEntry, err error) error {
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil // Another test's file, which has gone again.
+			}
 			if err != nil {
 				return err
 			}
@@ -177,6 +181,9 @@ func copyTo(to, from string, d fs.DirEntry) error {
 		return os.MkdirAll(to, 0o755)
 	}
 	text, err := os.ReadFile(from)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}

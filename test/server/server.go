@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	readyTimeout = 5 * time.Minute // With the race detector and plugins to compile a slow machine takes its time.
+	readyTimeout = 8 * time.Minute // With the race detector and plugins to compile a slow machine takes its time.
 	stopTimeout  = 5 * time.Minute // Beyond the server's own shutdown timeout.
 )
 

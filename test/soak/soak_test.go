@@ -33,14 +33,16 @@ const (
 	warmup = time.Minute      // Until caches are full, and the collector knows how much there is.
 )
 
-// settings has every bundled plugin, so that each publication goes through four of them and each connection through two.
+// settings has every bundled plugin, so that each publication goes through four of them and each connection through two. Nobody gives up
+// because this machine stands still for a while.
 const settings = `
 auth: {type: hook}
 audit: {store: none}
-client: {limits: {commands_per_second: 0}}
+client: {handshake_timeout: 2m, connect_timeout: 2m, write_timeout: 2m, ping: {interval: 150s, timeout: 2m}, limits: {commands_per_second: 0}}
+shutdown: {timeout: 1m}
 namespaces: {default: {subscribe: granted, publish: granted}}
 plugins:
-  deadline: 5s
+  deadline: 1m
   load:
     - {name: rate-limit, allow: {kv: true}, config: {limits: [{on: publish, per: user, rate: 100000}, {on: connect, rate: 100000}, {on: subscribe, rate: 100000}]}}
     - name: jwt-claims
@@ -67,7 +69,10 @@ func TestNothingGrows(t *testing.T) {
 		io.WriteString(w, `{"result":{"info":{"seen":true}}}`) //nolint:errcheck // The server finds out.
 	}))
 	defer backend.Close()
-	s := server.Start(t, server.Options{Config: strings.ReplaceAll(settings, "HOST", strings.TrimPrefix(backend.URL, "http://"))})
+	s := server.Start(t, server.Options{
+		Config: strings.ReplaceAll(settings, "HOST", strings.TrimPrefix(backend.URL, "http://")),
+		Env:    []string{"GOMAXPROCS=" + strconv.Itoa(runtime.GOMAXPROCS(0))}, // As judge expects.
+	})
 	defer s.Stop()
 
 	loaded := make(chan error, 1)

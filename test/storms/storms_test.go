@@ -154,7 +154,7 @@ func TestSlowHandshakesOfTLS(t *testing.T) {
 // Of many that come at once those too many are told to come later, and then they are let in.
 func TestSurplusComesLater(t *testing.T) {
 	t.Parallel()
-	s := server.Start(t, server.Options{Config: launch.Open, Args: []string{"--client.accept_rate", "0.25", "--client.accept_burst", "1"}})
+	s := server.Start(t, server.Options{Config: launch.Open, Args: []string{"--client.accept_rate", "0.5", "--client.accept_burst", "1"}})
 	refused := 0
 	for deadline := time.Now().Add(patience); ; {
 		status, retry := knock(t, s.Addr())
