@@ -23,12 +23,6 @@ import (
 	"github.com/zenconn/server/audit"
 )
 
-// How long another process may keep the file locked: one that makes the tables, or that stands still for a moment.
-const (
-	lockTime = 15 * time.Second
-	lockWait = "15000" // The same, in milliseconds.
-)
-
 // Store writes the audit of one server. It is an audit.Sink.
 type Store struct {
 	*Reader
@@ -40,7 +34,7 @@ type Store struct {
 	messageBlocks, decisionBlocks blocks
 }
 
-// patience is how long a statement waits for another process that is writing, in milliseconds.
+// patience is how long, in milliseconds, another process may keep the file locked: one that makes the tables, or that stands still.
 const patience = "busy_timeout(30000)"
 
 // Open opens the database file at path, which it makes, with its directory, when it is missing.

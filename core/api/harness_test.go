@@ -32,7 +32,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
 	// patience is how long a test waits for what must come. It is long, because the machine may be slow.
-	patience = time.Minute
+	patience = 5 * time.Minute
 	key      = "the key of the tests"
 )
 

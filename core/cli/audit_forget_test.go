@@ -165,7 +165,7 @@ func TestServerRemovesWhatIsTooOld(t *testing.T) {
 	must(t, s.Write(t.Context(), &audit.Batch{Token: "a/1", Messages: messages}))
 	must(t, s.Close())
 	serve(t)
-	for deadline := time.Now().Add(time.Minute); cell(t, nil, "SELECT count(*) FROM audit_messages") != "500"; {
+	for deadline := time.Now().Add(patience); cell(t, nil, "SELECT count(*) FROM audit_messages") != "500"; {
 		if time.Now().After(deadline) {
 			t.Fatalf("%s messages are left, want 500", cell(t, nil, "SELECT count(*) FROM audit_messages"))
 		}

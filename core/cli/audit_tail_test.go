@@ -40,7 +40,7 @@ func tailing(t *testing.T, environ []string, args ...string) *tailed {
 // want waits until the output has so many lines with a text, and not more.
 func (r *tailed) want(t *testing.T, lines int, text string) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); ; {
+	for deadline := time.Now().Add(patience); ; {
 		n := 0
 		for line := range strings.Lines(r.out.String()) {
 			if strings.Contains(line, text) {

@@ -7,9 +7,13 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/zenconn/server/core/cli"
 )
+
+// patience is how long a test waits for what must come. It only ends what hangs.
+const patience = 5 * time.Minute
 
 // command is what a user typed, and what became of it.
 type command struct {

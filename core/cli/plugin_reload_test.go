@@ -42,9 +42,9 @@ func write(t *testing.T, path, content string) {
 
 func eventually(t *testing.T, what fmt.Stringer, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !ok(); {
+	for deadline := time.Now().Add(patience); !ok(); {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within a minute:\n%s", what)
+			t.Fatalf("not within minutes:\n%s", what)
 		}
 		<-time.After(20 * time.Millisecond)
 	}
@@ -202,7 +202,7 @@ func call(t *testing.T, addr string, log fmt.Stringer) *caller {
 	t.Helper()
 	c := &caller{listener: listener{frames: make(chan string, 100), closed: make(chan uint16, 1)}}
 	eventually(t, log, func() bool {
-		conn, _, err := gws.NewClient(&c.listener, &gws.ClientOption{Addr: "ws://" + addr + "/connection/websocket", HandshakeTimeout: time.Minute})
+		conn, _, err := gws.NewClient(&c.listener, &gws.ClientOption{Addr: "ws://" + addr + "/connection/websocket", HandshakeTimeout: patience})
 		c.conn = conn
 		return err == nil
 	})
@@ -226,7 +226,7 @@ func (c *caller) ask(t *testing.T, command string) string {
 	if err := c.conn.WriteString(fmt.Sprintf(`{"id":%d,%s}`, c.id, command)); err != nil {
 		t.Fatal(err)
 	}
-	for timeout := time.After(time.Minute); ; {
+	for timeout := time.After(patience); ; {
 		select {
 		case frame := <-c.frames:
 			if strings.Contains(frame, fmt.Sprintf(`{"id":%d,`, c.id)) {

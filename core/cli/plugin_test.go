@@ -345,7 +345,7 @@ func TestPluginListOfProcesses(t *testing.T) {
 		}, nil, strings.NewReader(""), &out, &out)
 		ended <- fmt.Sprintf("exit code %d\n%s", code, &out)
 	}()
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(patience)
 	for {
 		got := typed(t, nil, "plugin", "list", "--api.addr", s.api)
 		if regexp.MustCompile(`(?m)^words +[0-9a-f]{12} +publish +closed +\S+ \S+$`).MatchString(got.stdout) {

@@ -161,7 +161,7 @@ plugins:
 `)
 	s := serve(t, "--config", "zenconn.yaml")
 	l := &listener{frames: make(chan string, 100), closed: make(chan uint16, 1)}
-	conn, _, err := gws.NewClient(l, &gws.ClientOption{Addr: "ws://" + s.client + "/connection/websocket", HandshakeTimeout: time.Minute})
+	conn, _, err := gws.NewClient(l, &gws.ClientOption{Addr: "ws://" + s.client + "/connection/websocket", HandshakeTimeout: patience})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +174,7 @@ plugins:
 		}
 		from := seen.Len()
 		for _, want := range until {
-			for timeout := time.After(time.Minute); !strings.Contains(seen.String()[from:], want); {
+			for timeout := time.After(patience); !strings.Contains(seen.String()[from:], want); {
 				select {
 				case frame := <-l.frames:
 					seen.WriteString(frame + "\n")
@@ -197,7 +197,7 @@ plugins:
 		if code != 4001 {
 			t.Errorf("closed with %d", code)
 		}
-	case <-time.After(time.Minute):
+	case <-time.After(patience):
 		t.Errorf("not closed\n%s", s.stderr)
 	}
 	if log := s.stderr.String(); strings.Contains(log, "a plugin failed") {

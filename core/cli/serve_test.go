@@ -53,7 +53,7 @@ func serve(t *testing.T, args ...string) *served {
 	go func() { code <- cli.RunEnviron(ctx, args, nil, strings.NewReader(""), s.stdout, s.stderr) }()
 	s.stop = sync.OnceValue(func() int { cancel(); return <-code })
 	t.Cleanup(func() { s.stop() })
-	for deadline := time.Now().Add(time.Minute); !strings.Contains(s.stderr.String(), "msg=ready"); {
+	for deadline := time.Now().Add(patience); !strings.Contains(s.stderr.String(), "msg=ready"); {
 		if time.Now().After(deadline) {
 			t.Fatalf("not ready: %s", s.stderr)
 		}

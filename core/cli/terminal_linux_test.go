@@ -55,7 +55,7 @@ func (s *screen) run(t *testing.T, args ...string) (code int) {
 // says waits until the terminal shows a text.
 func (s *screen) says(t *testing.T, text string) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !strings.Contains(s.shown.String(), text); <-time.After(10 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !strings.Contains(s.shown.String(), text); <-time.After(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the terminal does not show %q:\n%q", text, s.shown.String())
 		}

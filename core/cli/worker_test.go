@@ -51,7 +51,7 @@ func agentBus(t *testing.T, c config.Config) (url, token string, b *bus.Bus) {
 // worker runs the command and returns what it joined, or the error.
 func worker(t *testing.T, environ []string, args ...string) (*join.Joined, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	var joined *join.Joined
 	err := cli.RunWorker(ctx, args, environ, &output{}, func(j *join.Joined, b *bus.Bus) {
@@ -139,7 +139,7 @@ func TestWorkerThatIsAskedToEnd(t *testing.T) {
 			t.Error("it has joined nobody")
 		})
 	}()
-	for deadline := time.Now().Add(time.Minute); !strings.Contains(stderr.String(), "the bus does not answer; trying again"); {
+	for deadline := time.Now().Add(patience); !strings.Contains(stderr.String(), "the bus does not answer; trying again"); {
 		if time.Now().After(deadline) {
 			t.Fatalf("the log does not say why it waits: %s", stderr)
 		}
