@@ -5,7 +5,9 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -79,6 +81,12 @@ type pair struct {
 // connect makes a queue on a real socket with small buffers, and its peer.
 func connect(t *testing.T, limits outbound.Limits) pair {
 	t.Helper()
+	return connectBy(t, limits, func(c *net.TCPConn) net.Conn { return c })
+}
+
+// connectBy does so with something between the queue and the socket.
+func connectBy(t *testing.T, limits outbound.Limits, by func(*net.TCPConn) net.Conn) pair {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -101,7 +109,7 @@ func connect(t *testing.T, limits outbound.Limits) pair {
 	_ = server.SetWriteBuffer(32 << 10)
 	_ = peer.(*net.TCPConn).SetReadBuffer(32 << 10)
 	drops := &counts{}
-	q := outbound.New(server, protocol.WebSocketJSON, limits, drops, outbound.NewFlushers(1), goodbyeFrame)
+	q := outbound.New(by(server), protocol.WebSocketJSON, limits, drops, outbound.NewFlushers(1), goodbyeFrame)
 	t.Cleanup(func() { q.Destroy(); peer.Close() })
 	return pair{q, peer.(*net.TCPConn), drops}
 }
@@ -263,6 +271,66 @@ func TestSlowConsumerPolicies(t *testing.T) {
 			t.Errorf("Ended() = %v, %v", d, ended)
 		}
 	})
+}
+
+// gated is a socket before which a writer waits.
+type gated struct {
+	*net.TCPConn
+	entered, open chan struct{}
+}
+
+type gatedRaw struct {
+	syscall.RawConn
+	*gated
+}
+
+func (g *gated) SyscallConn() (syscall.RawConn, error) {
+	raw, err := g.TCPConn.SyscallConn()
+	return gatedRaw{raw, g}, err
+}
+
+func (g gatedRaw) Write(f func(fd uintptr) bool) error {
+	select {
+	case g.entered <- struct{}{}:
+	default:
+	}
+	<-g.open
+	return g.RawConn.Write(f)
+}
+
+// Whoever writes may be kept from it for long with all that waited in his hands. A client whose messages may be dropped stays.
+func TestSlowWriter(t *testing.T) {
+	for name, policy := range map[string]outbound.Policy{"drop oldest": outbound.DropOldest, "conflate": outbound.Conflate} {
+		t.Run(name, func(t *testing.T) {
+			socket := &gated{entered: make(chan struct{}, 1), open: make(chan struct{})}
+			p := connectBy(t, outbound.Limits{Messages: 10, Bytes: 1 << 20, WriteTimeout: time.Minute, Goodbye: time.Minute},
+				func(c *net.TCPConn) net.Conn { socket.TCPConn = c; return socket })
+			lane := &outbound.Lane{Policy: policy}
+			for i := range uint64(10) {
+				p.queue.Enqueue(frame(i), lane)
+			}
+			var writing sync.WaitGroup
+			writing.Go(p.queue.Flush)
+			<-socket.entered
+			for i := range uint64(30) {
+				if r := p.queue.Enqueue(frame(10+i), lane); r == outbound.Overrun || r == outbound.Refused {
+					t.Fatalf("frame %d: %v", 10+i, r)
+				}
+			}
+			close(socket.open)
+			writing.Wait()
+			p.queue.Disconnect(core.DisconnectShutdown)
+			p.queue.Flush()
+			got, err := numbers(p.peer)
+			want := []uint64{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 1<<63 | 3001}
+			if err != nil || !slices.Equal(got, want) {
+				t.Errorf("got %v, %v, want %v", got, err, want)
+			}
+			if dropped := p.drops.of(outbound.DroppedOldest) + p.drops.of(outbound.DroppedConflated); dropped != 20 {
+				t.Errorf("%d are counted as dropped", dropped)
+			}
+		})
+	}
 }
 
 func sorted(v []uint64) []byte { return []byte{byte(min(v[0], v[1])), byte(max(v[0], v[1]))} }
