@@ -171,7 +171,10 @@ func (c *talker) OnClose(_ *gws.Conn, err error) {
 // talk publishes until stop is set, and counts the publications that were accepted. It returns what went wrong.
 func (s *serving) talk(stop *atomic.Bool, accepted *atomic.Int64) error {
 	c := &talker{frames: make(chan string, 1000)}
-	conn, _, err := gws.NewClient(c, &gws.ClientOption{Addr: "ws://" + s.addr + "/connection/websocket", HandshakeTimeout: patience})
+	conn, _, err := gws.NewClient(c, &gws.ClientOption{
+		Addr: "ws://" + s.addr + "/connection/websocket", HandshakeTimeout: patience,
+		NewDialer: func() (gws.Dialer, error) { return &net.Dialer{}, nil }, // The usual one gives up after five seconds.
+	})
 	if err != nil {
 		return err
 	}

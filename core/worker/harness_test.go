@@ -169,6 +169,7 @@ func (r *running) dial(subprotocol string) *client {
 	}
 	conn, _, err := gws.NewClient(c, &gws.ClientOption{
 		Addr: "ws://" + r.addr + "/connection/websocket", RequestHeader: header, HandshakeTimeout: patience,
+		NewDialer: func() (gws.Dialer, error) { return &net.Dialer{}, nil }, // The usual one gives up after five seconds.
 	})
 	if err != nil {
 		r.t.Fatal(err)
