@@ -104,6 +104,7 @@ func compileAssemblyScript(t testing.TB, file, to string) {
 
 func load(t testing.TB, binary []byte, o wasm.Options) *wasm.Plugin {
 	t.Helper()
+	o.Cache = compiled
 	p, err := wasm.LoadSource(t.Context(), "test.wasm", binary, o)
 	if err != nil {
 		t.Fatal(err)

@@ -21,7 +21,19 @@ import (
 	"github.com/zenconn/server/plugins/sdk"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// compiled keeps the machine code of modules, which takes long to make with the race detector, while the tests run.
+var compiled string
+
+func TestMain(m *testing.M) {
+	var err error
+	if compiled, err = os.MkdirTemp("", "zenconn-compiled"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		os.RemoveAll(compiled) //nolint:errcheck // A left-over in the temporary directory.
+		os.Exit(code)          //nolint:forbidigo // The end of the tests.
+	}))
+}
 
 var update = flag.Bool("update", false, "copy the kit for Go anew")
 
