@@ -144,6 +144,14 @@ type refusal string
 
 func (r refusal) Error() string { return "the bus refuses: " + string(r) }
 
+// refused is the error for what JetStream says instead of an answer. That a cluster has no leader is over in a moment.
+func refused(code int, description string) error {
+	if code == leaderless || code == notLeader {
+		return errUnavailable.because(refusal(description))
+	}
+	return refusal(description)
+}
+
 // lastRequest asks for the last message on the subjects that match.
 func lastRequest(subject string) ([]byte, error) {
 	return json.Marshal(map[string]string{"last_by_subj": subject})
@@ -153,6 +161,12 @@ func lastRequest(subject string) ([]byte, error) {
 const (
 	wrongLastSequence = 10071
 	writeUnderWay     = 10164 // Another one is being replicated.
+)
+
+// What the servers of a cluster answer while they have not agreed on a leader.
+const (
+	leaderless = 10008
+	notLeader  = 10009
 )
 
 // The headers that JetStream understands.
@@ -212,7 +226,7 @@ func stored(answer []byte) (uint64, error) {
 	case ack.Error != nil && ack.Error.Code == writeUnderWay:
 		return 0, errUnderWay
 	case ack.Error != nil:
-		return 0, refusal(ack.Error.Description)
+		return 0, refused(ack.Error.Code, ack.Error.Description)
 	}
 	return ack.Seq, nil
 }

@@ -38,3 +38,16 @@ func TestStored(t *testing.T) {
 		}
 	}
 }
+
+// That the servers of a cluster have no leader is over in a moment: whoever has time left asks again.
+func TestLeaderless(t *testing.T) {
+	t.Parallel()
+	for answer, want := range map[string]bool{
+		`{"error":{"code":503,"err_code":10008,"description":"JetStream system temporarily unavailable"},"stream":"ZC_h_room","seq":0}`: true,
+		`{"error":{"code":503,"err_code":10077,"description":"maximum bytes exceeded"},"stream":"ZC_h_room","seq":0}`:                   false,
+	} {
+		if _, err := jetstream.Stored([]byte(answer)); err == nil || jetstream.IsUnavailable(err) != want {
+			t.Errorf("%s: %v", answer, err)
+		}
+	}
+}

@@ -8,10 +8,11 @@ import (
 
 // For tests.
 var (
-	Sealed      = sealed
-	Seal        = seal
-	Stored      = stored
-	ErrConflict = errConflict
+	Sealed        = sealed
+	Seal          = seal
+	Stored        = stored
+	ErrConflict   = errConflict
+	IsUnavailable = isUnavailable
 )
 
 // Unsealed reads what Sealed wrote.

@@ -128,8 +128,16 @@ func (sp *space) remove(ctx context.Context, h *head) error {
 	}
 	var result struct {
 		Success bool `json:"success"`
+		Error   struct {
+			Code        int    `json:"err_code"`
+			Description string `json:"description"`
+		} `json:"error"`
 	}
-	if err := json.Unmarshal(answer.Data, &result); err != nil || !result.Success {
+	err = json.Unmarshal(answer.Data, &result)
+	switch {
+	case err == nil && result.Error.Code != 0:
+		return refused(result.Error.Code, result.Error.Description)
+	case err != nil || !result.Success:
 		return fmt.Errorf("the bus does not purge: %s", answer.Data)
 	}
 	h.set(s)

@@ -168,7 +168,7 @@ func (sp *space) ensure(ctx context.Context) error {
 // asUnavailable tells an error that time may heal from one that it will not.
 func (sp *space) asUnavailable(err error) error {
 	err = fmt.Errorf("history of %s: %w", sp.name, err)
-	if _, ok := errors.AsType[*natsjs.APIError](err); ok {
+	if api, ok := errors.AsType[*natsjs.APIError](err); ok && api.ErrorCode != leaderless && api.ErrorCode != notLeader {
 		return err
 	}
 	return errUnavailable.because(err)

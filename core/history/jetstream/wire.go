@@ -121,6 +121,7 @@ func leaderRecord(data []byte) (*record, error) {
 	var answer struct {
 		Error *struct {
 			Code        int    `json:"code"`
+			Cause       int    `json:"err_code"`
 			Description string `json:"description"`
 		} `json:"error"`
 		Message struct {
@@ -137,7 +138,7 @@ func leaderRecord(data []byte) (*record, error) {
 		if e.Code == 404 {
 			return nil, nil
 		}
-		return nil, refusal(e.Description)
+		return nil, refused(e.Cause, e.Description)
 	}
 	raw, err := base64.StdEncoding.DecodeString(answer.Message.Header)
 	var header nats.Header
