@@ -74,12 +74,13 @@ func newEngine(t testing.TB, disk int64, credentials ...string) *engine {
 	return e
 }
 
-// dsn leads to the engine by way of an address.
+// dsn leads to the engine by way of an address. Whoever takes it waits for the greeting of an engine that a busy machine keeps waiting itself.
 func (e *engine) dsn(address string) string {
-	if e.user == "" {
-		return "clickhouse://default@" + address + "/default"
+	who := "default"
+	if e.user != "" {
+		who = e.user + ":" + e.password
 	}
-	return fmt.Sprintf("clickhouse://%s:%s@%s/default", e.user, e.password, address)
+	return fmt.Sprintf("clickhouse://%s@%s/default?dial_timeout=30s", who, address)
 }
 
 // Write implements io.Writer.
@@ -115,7 +116,7 @@ func (e *engine) start() {
 	}
 	e.running, e.ended = cmd.Process, ended
 	chaos.Await(e.t, chaos.Patience, "ClickHouse answers", func() string {
-		ctx, cancel := context.WithTimeout(e.t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(e.t.Context(), 30*time.Second)
 		defer cancel()
 		if err := e.conn.Ping(ctx); err != nil {
 			return err.Error()

@@ -19,13 +19,13 @@ import (
 	"github.com/zenconn/server/test/server"
 )
 
-// settings are those of all servers here. Histories hold what is published while a client is away, so that clients miss nothing.
+// settings are those of all servers here. Histories hold what is published while a client is away, for minutes, so that clients miss nothing.
 const settings = `
 api: {insecure: true}
-client: {max_connections: 0, limits: {commands_per_second: 0}, ping: {interval: 5s, timeout: 3s}}
+client: {max_connections: 0, limits: {commands_per_second: 0}}
 auth: {type: none, user: claimed}
 namespaces:
-  default: {subscribe: anyone, publish: anyone, history_size: 500, history_ttl: 10m, recovery: true}
+  default: {subscribe: anyone, publish: anyone, history_size: 10000, history_ttl: 10m, recovery: true}
 `
 
 // world is an installation with its ClickHouse, under load.

@@ -1,9 +1,11 @@
 package audit_test
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -131,13 +133,7 @@ func TestSessionsOfAdoptedWorker(t *testing.T) {
 		alive = append(alive, session.ID)
 	}
 	s.KillAgent()
-	process, err := os.FindProcess(all[0].PID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := process.Kill(); err != nil {
-		t.Fatal(err)
-	}
+	kill(t, all[0].PID)
 	s.Run()
 	began := time.Now()
 	there := awaitTrue(t, s, n)
@@ -148,6 +144,22 @@ func TestSessionsOfAdoptedWorker(t *testing.T) {
 		}
 	}
 	verifies(t, s)
+}
+
+// kill ends a process, and returns when it is dead and its files are closed. An agent that finds it dying does not know whether it will live.
+func kill(t *testing.T, pid int) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	chaos.Await(t, chaos.Patience, "the process is dead", func() string {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		threads, errThreads := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+		if err != nil || errThreads != nil || bytes.Contains(stat, []byte(") Z ")) && len(threads) == 1 {
+			return "" // It is gone, or nobody has asked yet how it ended.
+		}
+		return string(stat)
+	})
 }
 
 // Each agent answers for its own processes, and for no others. It waits for a store that is not there.

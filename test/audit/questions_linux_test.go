@@ -350,9 +350,12 @@ func fillStore(t *testing.T, e *engine, c *chatter) {
 		b := c.batch(min(10_000, *rows-c.n), *rows)
 		b.Token = fmt.Sprintf("node-1/1/%d", k)
 		events += b.Len()
-		if err := writer.Write(t.Context(), b); err != nil {
-			t.Fatal(err)
-		}
+		chaos.Await(t, chaos.Patience, "the spool takes a batch", func() string {
+			if err := writer.Write(t.Context(), b); err != nil {
+				return err.Error()
+			}
+			return ""
+		})
 	}
 	chaos.Await(t, 10*chaos.Patience, "all is stored", func() string {
 		if s := drain.Stats(); s.Refused > 0 || s.Messages > 0 || s.Events < uint64(events) {
