@@ -98,7 +98,7 @@ func TestAgentProcessKilled(t *testing.T) {
 	c := config.Default().Bus
 	c.URL, c.Token = "nats://"+addr, strings.TrimSpace(string(token))
 	rs := record(t, openBus(t, t.TempDir(), c), openBus(t, t.TempDir(), c))
-	const rounds, each = 5, 2000
+	const rounds, each = 5, 1000
 	for round := range rounds {
 		rs.messages(round*each, each, 700*time.Millisecond)
 		kill()

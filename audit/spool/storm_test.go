@@ -64,7 +64,7 @@ type agent struct {
 
 func (s *server) agent(t *testing.T, open func() audit.Writer) *agent {
 	b := s.join(t)
-	return &agent{runDrain(t, spool.Options{Bus: b, Sink: open(), DrainTimeout: time.Nanosecond, WriteTimeout: 5 * time.Second, Events: 2000}), b}
+	return &agent{runDrain(t, spool.Options{Bus: b, Sink: open(), DrainTimeout: time.Nanosecond, Events: 2000}), b}
 }
 
 // kill cuts the agent off at once, so that it can finish nothing.
@@ -78,7 +78,7 @@ func (a *agent) kill() {
 func storm(t *testing.T, open func() audit.Writer, ask asker, trouble func(round int)) {
 	srv := startServer(t, t.TempDir())
 	rs := record(t, srv.join(t), srv.join(t), srv.join(t))
-	const rounds, each = 4, 1_000
+	const rounds, each = 4, 500
 	leader, other := srv.agent(t, open), srv.agent(t, open)
 	for round := range rounds {
 		trouble(round)
