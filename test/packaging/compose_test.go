@@ -51,7 +51,7 @@ type mount struct {
 func composeConfig(t *testing.T) func(file string) ([]byte, error) {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "composeconfig.exe")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".")
+	build := exec.CommandContext(t.Context(), "go", "build", "-ldflags=-s -w", "-o", program, ".")
 	build.Dir = "composeconfig"
 	build.Env = append(os.Environ(), "GOFLAGS=-mod=readonly", "GOWORK=off")
 	if out, err := build.CombinedOutput(); err != nil {

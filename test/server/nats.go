@@ -37,7 +37,7 @@ func buildNATS() (dir, path string, err error) {
 	path = filepath.Join(dir, "nats-server.exe")
 	ctx, cancel := context.WithTimeout(context.Background(), buildTimeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", path, natsModule)
+	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags="+Lean, "-o", path, natsModule)
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return dir, "", fmt.Errorf("build NATS: %w\n%s", err, out)
