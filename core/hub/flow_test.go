@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -69,6 +70,7 @@ type shelf struct {
 	*history.Memory
 	position func(core.Position) core.Position // nil: as it is.
 	missing  bool                              // It cannot recover.
+	knows    uint64                            // It is a replica that has come so far; 0: as far as there is anything.
 }
 
 func (s *shelf) Position(ctx context.Context, name string) (core.Position, error) {
@@ -85,6 +87,10 @@ func (s *shelf) Recover(ctx context.Context, name string, since core.Position) (
 		return nil, at, false, err
 	}
 	missed, at, recovered, err := s.Memory.Recover(ctx, name, since)
+	if s.knows > 0 {
+		at.Offset = min(at.Offset, s.knows)
+		missed = slices.DeleteFunc(missed, func(pub *core.Publication) bool { return pub.Offset > s.knows })
+	}
 	return missed, at, recovered && at.Epoch == since.Epoch, err
 }
 
@@ -290,6 +296,28 @@ func TestHistoryDisagrees(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A history that lags but tells what it knows fills one gap after the other, however long that takes.
+func TestSlowProgress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(t)
+		pubs := s.stored(1, 2, 3, 4, 5, 6, 7)
+		for i := range 3 {
+			s.hub.Deliver(pubs[2*i : 2*i+1]) // The first, the third and the fifth.
+		}
+		for _, knows := range []uint64{2, 4} {
+			time.Sleep(4 * time.Second)
+			s.store.knows = knows
+			if again := s.hub.Verify(t.Context(), "news"); again != (knows == 2) {
+				t.Errorf("it knows %d; it is asked again: %v", knows, again)
+			}
+		}
+		s.wrote(1, 2, 3, 4, 5)
+		if s.owner.lost != 0 {
+			t.Error("subscriptions have ended")
+		}
+	})
 }
 
 // Who is just joining when the subscriptions end is told by Release, and gets nothing that follows.

@@ -181,6 +181,9 @@ func (h *Hub) fillLocked(t *topic, missed []*core.Publication, at core.Position,
 	f.checked = time.Now().UnixNano()
 	f.forgetOthers()
 	h.drainLocked(t, g)
+	if result == "behind" && f.gap != nil {
+		f.gap.doubt = f.checked // What is missing now is something else.
+	}
 	again = f.waits() || f.gap != nil && f.gap.more
 	h.count.Checks.WithLabelValues(result).Inc()
 	if gap && !again {
