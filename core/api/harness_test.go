@@ -230,7 +230,10 @@ func (c *client) OnClose(_ *gws.Conn, err error) {
 func (r *running) connect(user string) *client {
 	r.t.Helper()
 	c := &client{t: r.t, messages: make(chan string, 10_000), closed: make(chan *gws.CloseError, 1), ended: make(chan struct{})}
-	conn, _, err := gws.NewClient(c, &gws.ClientOption{Addr: "ws://" + r.clients + "/connection/websocket", HandshakeTimeout: patience})
+	conn, _, err := gws.NewClient(c, &gws.ClientOption{
+		Addr: "ws://" + r.clients + "/connection/websocket", HandshakeTimeout: patience,
+		NewDialer: func() (gws.Dialer, error) { return &net.Dialer{}, nil }, // The usual one has five seconds.
+	})
 	if err != nil {
 		r.t.Fatal(err)
 	}

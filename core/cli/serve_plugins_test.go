@@ -3,6 +3,7 @@ package cli_test
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -161,7 +162,10 @@ plugins:
 `)
 	s := serve(t, "--config", "zenconn.yaml")
 	l := &listener{frames: make(chan string, 100), closed: make(chan uint16, 1)}
-	conn, _, err := gws.NewClient(l, &gws.ClientOption{Addr: "ws://" + s.client + "/connection/websocket", HandshakeTimeout: patience})
+	conn, _, err := gws.NewClient(l, &gws.ClientOption{
+		Addr: "ws://" + s.client + "/connection/websocket", HandshakeTimeout: patience,
+		NewDialer: func() (gws.Dialer, error) { return &net.Dialer{}, nil }, // The usual one has five seconds.
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
