@@ -17,7 +17,10 @@ import (
 
 // leaseTimeout is how long a child may take to answer a question of its supervisor. It is long because machines stand still for seconds, and
 // because who gives up on a child that lives has another one started in its place.
-const leaseTimeout = 15 * time.Second
+const (
+	leaseTimeout = 15 * time.Second
+	hungUpPause  = 20 * time.Millisecond
+)
 
 // What a supervisor asks a child, one byte each. The answers are lines of JSON.
 const (
@@ -87,28 +90,39 @@ func indexOf(name string) (int, bool) {
 	return index, isSocket && err == nil
 }
 
-// meet asks who is behind a socket: nil when nobody is.
+// meet asks who is behind a socket: nil when nobody is. One that takes the question and hangs up is dying, and asked again until it is dead.
 func meet(ctx context.Context, path string, index int) (*Survivor, error) {
-	deadline := time.Now().Add(leaseTimeout)
-	if end, limited := ctx.Deadline(); limited && end.Before(deadline) {
-		deadline = end
+	ctx, cancel := context.WithTimeout(ctx, leaseTimeout)
+	defer cancel()
+	for {
+		s, err := greet(ctx, path, index)
+		if isGone(err) {
+			removeSocket(path)
+			return nil, nil
+		}
+		if err == nil || !hungUp(err) {
+			return s, err
+		}
+		select {
+		case <-time.After(hungUpPause):
+		case <-ctx.Done():
+			return nil, err
+		}
 	}
+}
+
+func greet(ctx context.Context, path string, index int) (*Survivor, error) {
+	deadline, _ := ctx.Deadline()
 	conn, err := dial(path, deadline)
-	if isGone(err) {
-		removeSocket(path)
-		return nil, nil
-	}
 	if err != nil {
 		return nil, err
 	}
-	s := &Survivor{Index: index, path: path, conn: conn}
 	who, files, err := ask(conn, askWho, nil, deadline)
 	if err != nil {
 		_ = conn.Close()
 		return nil, err
 	}
-	s.PID, s.Started, s.Files = who.PID, who.Started, files
-	return s, nil
+	return &Survivor{Index: index, PID: who.PID, Started: who.Started, Files: files, path: path, conn: conn}, nil
 }
 
 // redirect makes the survivor write here.

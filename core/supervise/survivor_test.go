@@ -4,10 +4,12 @@ package supervise_test
 
 import (
 	"bufio"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -218,6 +220,39 @@ func TestAbandoned(t *testing.T) {
 	}
 	if survivors, err := supervise.Find(t.Context(), filepath.Join(dir, "none")); err != nil || survivors != nil {
 		t.Errorf("%+v %v", survivors, err)
+	}
+}
+
+// A child that is being killed may still take the question: it is not there, rather than one that does not answer.
+func TestFindDying(t *testing.T) {
+	dir, err := os.MkdirTemp("", "zc") // Names of sockets are short.
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(dir, "1-x.sock"), Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false)
+	var dying sync.WaitGroup
+	dying.Go(func() {
+		defer l.Close()
+		for range 3 {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			conn.Close()
+		}
+	})
+	survivors, err := supervise.Find(t.Context(), dir)
+	dying.Wait()
+	if err != nil || len(survivors) != 0 {
+		t.Errorf("%+v %v", survivors, err)
+	}
+	if sockets, err := os.ReadDir(dir); err != nil || len(sockets) != 0 {
+		t.Errorf("%v %v", sockets, err)
 	}
 }
 

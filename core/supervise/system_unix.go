@@ -96,6 +96,11 @@ func isGone(err error) bool {
 	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist)
 }
 
+// hungUp reports whether the other side has closed the connection.
+func hungUp(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
 // sendFiles sends text and files in one message.
 func sendFiles(conn *net.UnixConn, text []byte, files []*os.File) error {
 	fds := make([]int, 0, len(files))

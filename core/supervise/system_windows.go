@@ -31,6 +31,8 @@ func dial(string, time.Time) (*net.UnixConn, error) { return nil, errWindows }
 
 func isGone(error) bool { return false }
 
+func hungUp(error) bool { return false }
+
 func sendFiles(*net.UnixConn, []byte, []*os.File) error { return errWindows }
 
 func receiveFiles(*net.UnixConn, []byte) (int, []*os.File, error) { return 0, nil, errWindows }
