@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -15,8 +16,27 @@ import (
 	"github.com/zenconn/server/core"
 )
 
-// Start is the time of the first event of Messages and Story.
-var Start = time.Date(2026, 11, 21, 10, 0, 0, 123_000_000, time.UTC)
+// Start is the time of the first event of Messages and Story: yesterday, or what is older than is kept would go, in some months, while a
+// test looks at it.
+var Start = time.Now().UTC().Truncate(day).Add(-day + 10*time.Hour + 123*time.Millisecond)
+
+const day = 24 * time.Hour
+
+// written is the day of Start in what tests ask and expect.
+var written = time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
+
+var date = regexp.MustCompile(`\b202[67]-\d\d-\d\d`)
+
+// Dated puts the day of Start into a text for 2026-11-21, and moves its other dates of that year and the next as far.
+func Dated(text string) string {
+	return date.ReplaceAllStringFunc(text, func(s string) string {
+		t, err := time.Parse(time.DateOnly, s)
+		if err != nil {
+			return s
+		}
+		return t.Add(Start.Truncate(day).Sub(written)).Format(time.DateOnly)
+	})
+}
 
 // ID returns an identifier that is always the same for n.
 func ID(n int) core.ID {

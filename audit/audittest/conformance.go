@@ -90,8 +90,12 @@ func Test(t *testing.T, open func(t *testing.T) audit.Sink) {
 		write(t, s, Story())
 		for _, q := range questions {
 			t.Run(q.name, func(t *testing.T) {
-				if got := Ask(t, s, q.query); !slices.Equal(got, q.answer) {
-					t.Errorf("%s\ngot  %q\nwant %q", q.query, got, q.answer)
+				var want []string
+				for _, row := range q.answer {
+					want = append(want, Dated(row))
+				}
+				if got := Ask(t, s, Dated(q.query)); !slices.Equal(got, want) {
+					t.Errorf("%s\ngot  %q\nwant %q", q.query, got, want)
 				}
 			})
 		}

@@ -305,7 +305,7 @@ func onDisk(t *testing.T) store {
 func TestWhatMayBeMissing(t *testing.T) {
 	s := onDisk(t)
 	life(t, s)
-	remove(t, s, "audit_messages", "at < '2026-11-21 10:00:02'")
+	remove(t, s, "audit_messages", audittest.Dated("at < '2026-11-21 10:00:02'"))
 	keep := chain.Keep{"audit_messages": 22*time.Hour + 30*time.Minute}
 	report := verify(t, s, chain.VerifyOptions{Keep: keep})
 	if report.Broken != 0 || report.Expired == 0 {

@@ -72,13 +72,14 @@ func TestAuditAsk(t *testing.T) {
 	}
 	onBothStores(t, func(t *testing.T, environ []string) {
 		for _, test := range tests {
-			args := append(append([]string{"audit", "ask"}, strings.Fields(test.args)...), "--csv")
+			args := append(append([]string{"audit", "ask"}, strings.Fields(audittest.Dated(test.args))...), "--csv")
 			if i := slices.Index(args, "10:00"); i > 0 {
-				args[i] = "2026-11-21 10:00"
+				args[i] = audittest.Dated("2026-11-21 10:00")
 			}
 			got := typed(t, environ, args...)
-			if out := strings.TrimSuffix(strings.ReplaceAll(got.stdout, "\r\n", "|"), "|"); out != test.want || got.code != 0 || got.stderr != "" {
-				t.Errorf("%s\ngot  %s %s\nwant %s", test.args, out, got.stderr, test.want)
+			want := audittest.Dated(test.want)
+			if out := strings.TrimSuffix(strings.ReplaceAll(got.stdout, "\r\n", "|"), "|"); out != want || got.code != 0 || got.stderr != "" {
+				t.Errorf("%s\ngot  %s %s\nwant %s", test.args, out, got.stderr, want)
 			}
 		}
 	}, audittest.Story())
@@ -141,6 +142,7 @@ func TestAuditAskTakesNamesAsNames(t *testing.T) {
 			{"top-channels", "--since", "2026-11-21"}, {"denials", "--since", "2026-11-21"}, {"slow-consumers", "--since", "2026-11-21"},
 			{"connections-at", "2026-11-21 11:00"},
 		} {
+			args[len(args)-1] = audittest.Dated(args[len(args)-1])
 			if n := rows(args...); n != len(hostile) {
 				t.Errorf("%q has %d rows, want %d", args, n, len(hostile))
 			}

@@ -27,7 +27,7 @@ func TestAuditExport(t *testing.T) {
 			}
 			return got
 		}
-		lines := strings.Split(strings.TrimSuffix(export("--until", "2027-01-01").stdout, "\n"), "\n")
+		lines := strings.Split(strings.TrimSuffix(export("--until", audittest.Dated("2027-01-01")).stdout, "\n"), "\n")
 		if len(lines) != 3102 {
 			t.Fatalf("%d lines, want 3102", len(lines))
 		}
@@ -51,10 +51,10 @@ func TestAuditExport(t *testing.T) {
 		if len(ids) != 3102 {
 			t.Errorf("%d different messages, want 3102", len(ids))
 		}
-		if got := export("--since", "2026-11-22", "--until", "2027-01-01"); strings.Count(got.stdout, "\n") != 100 {
+		if got := export("--since", audittest.Dated("2026-11-22"), "--until", audittest.Dated("2027-01-01")); strings.Count(got.stdout, "\n") != 100 {
 			t.Errorf("%d lines since the next day, want 100", strings.Count(got.stdout, "\n"))
 		}
-		if got := export("--table", "sessions", "--out", "sessions.csv", "--until", "2027-01-01"); got.stdout != "" {
+		if got := export("--table", "sessions", "--out", "sessions.csv", "--until", audittest.Dated("2027-01-01")); got.stdout != "" {
 			t.Errorf("%+v", got)
 		}
 		file, err := os.Open("sessions.csv")

@@ -124,7 +124,7 @@ func TestAuditVacuum(t *testing.T) {
 		t.Errorf("%s actions were recorded about nothing", got)
 	}
 	vacuum("audit_messages: 2002 removed\n", append(keep, "--audit.sqlite.retention_rows=3000", "--compact")...)
-	if got := cell(t, nil, "SELECT min(at) || ' ' || count(*) FROM audit_messages"); got != "2026-11-21 10:00:02.124 3000" {
+	if got := cell(t, nil, "SELECT min(at) || ' ' || count(*) FROM audit_messages"); got != audittest.Dated("2026-11-21 10:00:02.124 3000") {
 		t.Errorf("what is left: %s", got)
 	}
 }

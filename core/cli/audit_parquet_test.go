@@ -48,7 +48,7 @@ func TestAuditExportParquet(t *testing.T) {
 	onBothStores(t, func(t *testing.T, environ []string) {
 		for _, table := range []string{"messages", "sessions", "decisions", "actions", "deliveries", "drops"} {
 			export := func(args ...string) string {
-				got := typed(t, environ, append([]string{"audit", "export", "--table", table, "--until", "2027-01-01"}, args...)...)
+				got := typed(t, environ, append([]string{"audit", "export", "--table", table, "--until", audittest.Dated("2027-01-01")}, args...)...)
 				if got.code != 0 || got.stderr != "" {
 					t.Fatalf("%s %q: %+v", table, args, got.stderr)
 				}

@@ -234,8 +234,9 @@ func TestAuditDocumentExamples(t *testing.T) {
 	}
 	check := func(t *testing.T, environ []string) {
 		for _, example := range examples {
-			if got := typed(t, environ, "audit", "query", example[1]); got.stdout != example[2] {
-				t.Errorf("%s\nprints\n%s%s\nthe document says\n%s", example[1], got.stdout, got.stderr, example[2])
+			query, want := audittest.Dated(example[1]), audittest.Dated(example[2])
+			if got := typed(t, environ, "audit", "query", query); got.stdout != want {
+				t.Errorf("%s\nprints\n%s%s\nthe document says\n%s", query, got.stdout, got.stderr, want)
 			}
 		}
 	}

@@ -307,7 +307,7 @@ func TestSlowProgress(t *testing.T) {
 			s.hub.Deliver(pubs[2*i : 2*i+1]) // The first, the third and the fifth.
 		}
 		for _, knows := range []uint64{2, 4} {
-			time.Sleep(4 * time.Second)
+			<-time.After(4 * time.Second)
 			s.store.knows = knows
 			if again := s.hub.Verify(t.Context(), "news"); again != (knows == 2) {
 				t.Errorf("it knows %d; it is asked again: %v", knows, again)

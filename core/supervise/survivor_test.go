@@ -225,11 +225,7 @@ func TestAbandoned(t *testing.T) {
 
 // A child that is being killed may still take the question: it is not there, rather than one that does not answer.
 func TestFindDying(t *testing.T) {
-	dir, err := os.MkdirTemp("", "zc") // Names of sockets are short.
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
+	dir := t.TempDir()
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(dir, "1-x.sock"), Net: "unix"})
 	if err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -99,6 +100,7 @@ func dialProtobuf(t *testing.T, addr string) *protobufClient {
 	c := &protobufClient{t: t, answers: make(chan map[protowire.Number][]byte, 10), ended: make(chan error, 1)}
 	conn, _, err := gws.NewClient(c, &gws.ClientOption{ //nolint:bodyclose // The response of an upgrade has no body.
 		Addr: "ws://" + addr + "/connection/websocket", RequestHeader: http.Header{"Sec-WebSocket-Protocol": {"centrifuge-protobuf"}},
+		HandshakeTimeout: time.Minute, NewDialer: func() (gws.Dialer, error) { return &net.Dialer{}, nil }, // Usually five seconds each.
 	})
 	if err != nil {
 		t.Fatal(err)
