@@ -15,7 +15,6 @@ import (
 	"time"
 
 	driver "github.com/ClickHouse/clickhouse-go/v2"
-	"go.uber.org/goleak"
 
 	"github.com/zenconn/server/audit"
 	"github.com/zenconn/server/audit/audittest"
@@ -26,7 +25,7 @@ import (
 // patience is how long a test waits for what must come. It is long: the server may be slow, and others may use it.
 const patience = 5 * time.Minute
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testenv.Main(m) }
 
 // database makes an empty database of the test's own and returns its DSN.
 func database(t testing.TB) *url.URL {

@@ -12,8 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/zenconn/server/audit"
 	"github.com/zenconn/server/audit/audittest"
 	"github.com/zenconn/server/audit/clickhouse"
@@ -23,7 +21,7 @@ import (
 	"github.com/zenconn/server/internal/testenv"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testenv.Main(m) }
 
 // stores opens each kind of store, empty.
 var stores = map[string]func(t *testing.T) audit.Sink{"SQLite": openSQLite, "ClickHouse": openClickHouse}

@@ -12,8 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/zenconn/server/audit/spool"
 	"github.com/zenconn/server/audit/sqlite"
 	"github.com/zenconn/server/core/bus"
@@ -29,7 +27,7 @@ func TestMain(m *testing.M) {
 		beAgent(where)
 		return
 	}
-	goleak.VerifyTestMain(m)
+	testenv.Main(m)
 }
 
 // beAgent embeds the bus and drains into SQLite until it is killed.

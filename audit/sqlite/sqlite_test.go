@@ -11,15 +11,13 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/zenconn/server/audit"
 	"github.com/zenconn/server/audit/audittest"
 	"github.com/zenconn/server/audit/sqlite"
 	"github.com/zenconn/server/internal/testenv"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testenv.Main(m) }
 
 func open(t testing.TB, path string) *sqlite.Store {
 	t.Helper()

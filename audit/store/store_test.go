@@ -5,16 +5,15 @@ import (
 	"strings"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"github.com/zenconn/server/audit/audittest"
 	"github.com/zenconn/server/audit/clickhouse"
 	"github.com/zenconn/server/audit/sqlite"
 	"github.com/zenconn/server/audit/store"
 	"github.com/zenconn/server/core/config"
+	"github.com/zenconn/server/internal/testenv"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testenv.Main(m) }
 
 const dsn = "clickhouse://audit:sEcret@db.example:9000/zenconn"
 

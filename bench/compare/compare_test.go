@@ -12,9 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/zenconn/server/bench"
+	"github.com/zenconn/server/internal/testenv"
 	testserver "github.com/zenconn/server/test/server"
 )
 
@@ -24,7 +23,7 @@ func TestMain(m *testing.M) {
 
 // TestCompare measures a real server and the control for a moment.
 func TestCompare(t *testing.T) {
-	t.Cleanup(func() { goleak.VerifyNone(t) })
+	t.Cleanup(func() { testenv.VerifyNoLeaks(t) })
 	var out, lines bytes.Buffer
 	o := options{
 		server: testserver.Binary(t), table: "reach", cases: "^echo$", runs: 1,
@@ -51,7 +50,7 @@ func TestCompare(t *testing.T) {
 // TestRunsThatFail has a server that does not start, one that refuses everybody, and one whose audit is stored nowhere: all are shown, and
 // nothing else is lost.
 func TestRunsThatFail(t *testing.T) {
-	t.Cleanup(func() { goleak.VerifyNone(t) })
+	t.Cleanup(func() { testenv.VerifyNoLeaks(t) })
 	dir := t.TempDir()
 	p, err := prepare(t.Context(), testserver.Binary(t), dir)
 	if err != nil {

@@ -10,10 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/zenconn/server/bench/launch"
 	"github.com/zenconn/server/bench/profile"
+	"github.com/zenconn/server/internal/testenv"
 	"github.com/zenconn/server/test/server"
 )
 
@@ -133,7 +132,7 @@ func TestCommandChecksTheAPI(t *testing.T) {
 }
 
 func TestCollectFromNobody(t *testing.T) {
-	defer goleak.VerifyNone(t)
+	defer testenv.VerifyNoLeaks(t)
 	for name, source := range map[string]profile.Source{"nobody": {URL: "http://127.0.0.1:1"}, "no address": {URL: "\n"}} {
 		if files, err := source.Collect(t.Context(), t.TempDir(), time.Second); err == nil {
 			t.Errorf("%s: %v", name, files)

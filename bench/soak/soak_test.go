@@ -7,8 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
+	"github.com/zenconn/server/internal/testenv"
 	"github.com/zenconn/server/test/server"
 )
 
@@ -16,7 +15,7 @@ func TestMain(m *testing.M) { server.Main(m) }
 
 // TestSoak is a soak of a moment, with the real programs.
 func TestSoak(t *testing.T) {
-	t.Cleanup(func() { goleak.VerifyNone(t) })
+	t.Cleanup(func() { testenv.VerifyNoLeaks(t) })
 	var out, progress bytes.Buffer
 	o := options{
 		server: server.Binary(t), scenario: "echo", namespace: "default", audit: "none", workers: 1,

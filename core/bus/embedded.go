@@ -22,6 +22,8 @@ import (
 
 const (
 	readyTimeout  = 30 * time.Second // For a server to read what it has stored.
+	readyLook     = time.Millisecond // That it is asked whether it is ready; it cannot be told to stop.
+	readyPause    = 10 * time.Millisecond
 	watchInterval = 2 * time.Second
 	sickTime      = 5 * time.Second // A server that is sick for so long is started again, if there is room on the disk.
 	leastFree     = 8 << 20         // Bytes that must be free for that.
@@ -124,14 +126,7 @@ func (e *embedded) launch(ctx context.Context) (*server.Server, error) {
 	s.SetLoggerV2(serverLog{e.options.Log, e.options.Config.Cluster.Secret, &e.twin}, false, false, false)
 	started := make(chan struct{})
 	go func() { s.Start(); close(started) }()
-	ready := make(chan bool, 1)
-	go func() { ready <- s.ReadyForConnections(readyTimeout) }()
-	ok := false
-	select {
-	case ok = <-ready:
-	case <-ctx.Done():
-	}
-	if !ok || !s.JetStreamEnabled() {
+	if !awaitReady(ctx, s) || !s.JetStreamEnabled() {
 		s.Shutdown()
 		<-started
 		s.WaitForShutdown()
@@ -145,6 +140,20 @@ func (e *embedded) launch(ctx context.Context) (*server.Server, error) {
 		e.keepPort(addr)
 	}
 	return s, nil
+}
+
+// awaitReady returns whether a server takes connections before ctx, or the patience with it, ends.
+func awaitReady(ctx context.Context, s *server.Server) bool {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	for !s.ReadyForConnections(readyLook) {
+		select {
+		case <-time.After(readyPause):
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
 }
 
 // InProcessConn implements nats.InProcessConnProvider.

@@ -13,11 +13,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/zenconn/server/core"
 	"github.com/zenconn/server/core/history"
 	"github.com/zenconn/server/core/history/historytest"
+	"github.com/zenconn/server/internal/testenv"
 )
 
 func TestConformance(t *testing.T) {
@@ -46,7 +45,7 @@ var (
 	recovers = historytest.Recovers
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testenv.Main(m) }
 
 var _ history.Store = (*history.Memory)(nil)
 

@@ -10,17 +10,16 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/zenconn/server/core"
 	"github.com/zenconn/server/core/channel"
 	"github.com/zenconn/server/core/history"
 	"github.com/zenconn/server/core/hub"
 	"github.com/zenconn/server/core/outbound"
 	"github.com/zenconn/server/core/protocol"
+	"github.com/zenconn/server/internal/testenv"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testenv.Main(m) }
 
 type noDrops struct{}
 

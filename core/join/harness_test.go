@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/zenconn/server/core"
 	"github.com/zenconn/server/core/bus"
 	"github.com/zenconn/server/core/config"
@@ -21,7 +19,7 @@ import (
 	"github.com/zenconn/server/plugins"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testenv.Main(m) }
 
 // patience bounds what the tests wait for.
 const patience = 3 * time.Minute

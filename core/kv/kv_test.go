@@ -10,16 +10,15 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/zenconn/server/core/bus"
 	"github.com/zenconn/server/core/config"
 	"github.com/zenconn/server/core/kv"
 	"github.com/zenconn/server/hooks/hooktest"
 	"github.com/zenconn/server/hooks/host"
+	"github.com/zenconn/server/internal/testenv"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testenv.Main(m) }
 
 func openBus(t testing.TB, dir string, c config.Bus) *bus.Bus {
 	t.Helper()

@@ -11,7 +11,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
-	"go.uber.org/goleak"
 
 	"github.com/zenconn/server/core"
 	"github.com/zenconn/server/core/bus"
@@ -23,9 +22,10 @@ import (
 	"github.com/zenconn/server/core/metrics"
 	"github.com/zenconn/server/core/outbound"
 	"github.com/zenconn/server/core/relay"
+	"github.com/zenconn/server/internal/testenv"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testenv.Main(m) }
 
 // patience is how long a test waits for what must come.
 const patience = 3 * time.Minute

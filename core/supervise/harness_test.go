@@ -22,9 +22,8 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/zenconn/server/core/supervise"
+	"github.com/zenconn/server/internal/testenv"
 )
 
 // patience is how long a test waits for what must come. It is long, because the machine may be slow.
@@ -41,7 +40,7 @@ func TestMain(m *testing.M) {
 		play(role)
 		return
 	}
-	goleak.VerifyTestMain(m)
+	testenv.Main(m)
 }
 
 // play is a child, or a supervisor that is to be killed.

@@ -16,7 +16,6 @@ import (
 
 	"github.com/lxzan/gws"
 	"github.com/prometheus/client_golang/prometheus"
-	"go.uber.org/goleak"
 
 	"github.com/zenconn/server/audit"
 	"github.com/zenconn/server/core"
@@ -25,9 +24,10 @@ import (
 	"github.com/zenconn/server/core/session"
 	"github.com/zenconn/server/core/worker"
 	"github.com/zenconn/server/hooks"
+	"github.com/zenconn/server/internal/testenv"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testenv.Main(m) }
 
 // patience is how long a test waits for what must come. It is long, because the machine may be slow.
 const patience = time.Minute

@@ -8,15 +8,14 @@ import (
 	"strings"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"github.com/zenconn/server/hooks"
 	"github.com/zenconn/server/hooks/host"
 	"github.com/zenconn/server/hooks/lua"
 	"github.com/zenconn/server/hooks/scenario"
+	"github.com/zenconn/server/internal/testenv"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testenv.Main(m) }
 
 // loader loads a script.
 func loader(source string) scenario.Loader {

@@ -7,9 +7,8 @@ import (
 	"sync"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"github.com/zenconn/server/hooks/wasm"
+	"github.com/zenconn/server/internal/testenv"
 )
 
 // compiled keeps the machine code of guests in Go, which takes seconds to make, while the tests run.
@@ -20,10 +19,7 @@ func TestMain(m *testing.M) {
 	if compiled, err = os.MkdirTemp("", "zenconn-compiled"); err != nil {
 		panic(err)
 	}
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		os.RemoveAll(compiled) //nolint:errcheck // A left-over in the temporary directory.
-		os.Exit(code)          //nolint:forbidigo // The end of the tests.
-	}))
+	testenv.Main(m, func() { os.RemoveAll(compiled) }) //nolint:errcheck // A left-over in the temporary directory.
 }
 
 var guests sync.Map // The folder of a guest that was compiled → func() ([]byte, error).

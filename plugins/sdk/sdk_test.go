@@ -11,8 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"github.com/zenconn/server/hooks"
 	"github.com/zenconn/server/hooks/hooktest"
 	"github.com/zenconn/server/hooks/lua"
@@ -29,10 +27,7 @@ func TestMain(m *testing.M) {
 	if compiled, err = os.MkdirTemp("", "zenconn-compiled"); err != nil {
 		panic(err)
 	}
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		os.RemoveAll(compiled) //nolint:errcheck // A left-over in the temporary directory.
-		os.Exit(code)          //nolint:forbidigo // The end of the tests.
-	}))
+	testenv.Main(m, func() { os.RemoveAll(compiled) }) //nolint:errcheck // A left-over in the temporary directory.
 }
 
 var update = flag.Bool("update", false, "copy the kit for Go anew")

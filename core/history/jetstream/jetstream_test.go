@@ -5,14 +5,13 @@ import (
 	"sync"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"github.com/zenconn/server/core/history"
 	"github.com/zenconn/server/core/history/historytest"
 	"github.com/zenconn/server/core/history/jetstream"
+	"github.com/zenconn/server/internal/testenv"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testenv.Main(m) }
 
 var _ history.Store = (*jetstream.Store)(nil)
 
