@@ -40,6 +40,10 @@ func (s *Store) insertAll(ctx context.Context, b *audit.Batch) error {
 	return s.insert(ctx, b, len(b.Erasures), "audit_erasures", erasureColumns)
 }
 
+// minFree is what a disk of the server must have left, in bytes, for it to take rows: they wait in the spool rather than find no room in the
+// middle, where merges may be busy too.
+const minFree = 64 << 20
+
 // insert sends one table's rows as one block. Their token makes the server skip them when it has them; materialized views too.
 func (s *Store) insert(ctx context.Context, b *audit.Batch, rows int, table string, columns func(*insert, *audit.Batch)) (err error) {
 	if rows == 0 {
@@ -47,7 +51,7 @@ func (s *Store) insert(ctx context.Context, b *audit.Batch, rows int, table stri
 	}
 	ctx, end := insertContext(ctx, s.timeout)
 	defer func() { end(err) }()
-	settings := clickhouse.Settings{"async_insert": 0}
+	settings := clickhouse.Settings{"async_insert": 0, "min_free_disk_bytes_to_perform_insert": minFree}
 	if b.Token != "" {
 		settings["insert_deduplicate"] = 1
 		settings["insert_deduplication_token"] = b.Token

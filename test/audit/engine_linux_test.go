@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -146,8 +147,33 @@ func (e *engine) signal(s os.Signal) {
 	}
 }
 
-// fill leaves no room on its disk until the returned function is called.
-func (e *engine) fill() (release func()) {
+// rest has it write nothing of its own accord, and returns when it does not write.
+func (e *engine) rest() {
+	e.t.Helper()
+	e.do("SYSTEM STOP MERGES")
+	chaos.Await(e.t, chaos.Patience, "ClickHouse rests", func() string {
+		inserts := e.number("count()", "system.processes WHERE query_kind = 'Insert'")
+		merges := e.number("count()", "system.merges")
+		if inserts+merges > 0 {
+			return fmt.Sprintf("it has %d inserts and %d merges", inserts, merges)
+		}
+		return ""
+	})
+}
+
+// do executes a statement that answers nothing.
+func (e *engine) do(sql string) {
+	e.t.Helper()
+	ctx, cancel := context.WithTimeout(e.t.Context(), chaos.Patience)
+	defer cancel()
+	if err := e.conn.Exec(ctx, sql); err != nil {
+		e.t.Fatalf("%s: %v", sql, err)
+	}
+}
+
+// fill leaves so many bytes on its disk until the returned function is called. It must rest meanwhile: where a write finds no room, this
+// engine goes on as if it had gone well, and has lost the rows, or those that it merges.
+func (e *engine) fill(leave int64) (release func()) {
 	e.t.Helper()
 	ballast := filepath.Join(e.dir, "ballast")
 	f, err := os.Create(ballast)
@@ -159,6 +185,11 @@ func (e *engine) fill() (release func()) {
 		if _, err := f.Write(block); err != nil {
 			break // It is full.
 		}
+	}
+	if size, err := f.Seek(0, io.SeekCurrent); err != nil {
+		e.t.Fatal(err)
+	} else if err := f.Truncate(max(0, size-leave)); err != nil {
+		e.t.Fatal(err)
 	}
 	return func() {
 		if err := os.Remove(ballast); err != nil {

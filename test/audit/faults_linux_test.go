@@ -148,10 +148,16 @@ var faults = []fault{
 		if w.engine.disk != nil {
 			testenv.Skip(w.t, "a small disk is a tmpfs, which takes root to mount: "+w.engine.disk.Error())
 		}
-		release := w.engine.fill()
+		w.network.Freeze(true)
+		w.network.Cut()
+		w.engine.rest()
+		release := w.engine.fill(0)
+		w.network.Freeze(false)
+		w.network.Cut() // Connections of the time in which nothing came through.
 		w.complains()
 		w.grow(float64(times(1, 10)))
 		release()
+		w.engine.do("SYSTEM START MERGES")
 	}},
 	{"workers killed", func(w *world) {
 		api := chaos.NewAPI(w.t, w.servers[0].APIAddr())
