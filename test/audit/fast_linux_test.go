@@ -20,7 +20,7 @@ func TestFastLoss(t *testing.T) {
 	w.engine, w.network = newEngineBehind(t)
 	w.servers = []*server.Server{server.Start(t, server.Options{
 		Args:   []string{"--agent.workers", "3"},
-		Config: settings + fmt.Sprintf("audit: {clickhouse: {dsn: %q}}\n", w.engine.dsn(w.network.Address())),
+		Config: settings() + fmt.Sprintf("audit: {clickhouse: {dsn: %q}}\n", w.engine.dsn(w.network.Address())),
 	})}
 	api := chaos.NewAPI(t, w.servers[0].APIAddr())
 	w.board()

@@ -19,14 +19,17 @@ import (
 	"github.com/zenconn/server/test/server"
 )
 
-// settings are those of all servers here. Histories hold what is published while a client is away, for minutes, so that clients miss nothing.
-const settings = `
+// settings are those of all servers here. Histories hold what is published while a client is away, so that clients miss nothing: minutes, or
+// ten seconds at full speed, where a history of minutes would make publishing slow.
+func settings() string {
+	return fmt.Sprintf(`
 api: {insecure: true}
 client: {max_connections: 0, limits: {commands_per_second: 0}}
 auth: {type: none, user: claimed}
 namespaces:
-  default: {subscribe: anyone, publish: anyone, history_size: 10000, history_ttl: 10m, recovery: true}
-`
+  default: {subscribe: anyone, publish: anyone, history_size: %d, history_ttl: 10m, recovery: true}
+`, times(10_000, 1000))
+}
 
 // world is an installation with its ClickHouse, under load.
 type world struct {
@@ -191,7 +194,7 @@ func TestFaults(t *testing.T) {
 	w := &world{t: t}
 	w.engine, w.network = newEngineBehind(t)
 	w.servers = []*server.Server{server.Start(t, server.Options{
-		Args: []string{"--agent.workers", "3"}, Config: settings + durable(w.network, w.engine),
+		Args: []string{"--agent.workers", "3"}, Config: settings() + durable(w.network, w.engine),
 	})}
 	w.board()
 	for _, f := range faults {
@@ -220,7 +223,7 @@ func TestSinkLeaderKilled(t *testing.T) {
 	nats.AwaitReady()
 	for i := range 3 {
 		w.servers = append(w.servers, server.Launch(t, server.Options{
-			Config: settings + durable(w.network, w.engine) + fmt.Sprintf("bus: {url: %q}\n", nats.URL), Args: []string{"--agent.name", fmt.Sprintf("agent%d", i)},
+			Config: settings() + durable(w.network, w.engine) + fmt.Sprintf("bus: {url: %q}\n", nats.URL), Args: []string{"--agent.name", fmt.Sprintf("agent%d", i)},
 		}))
 	}
 	for _, s := range w.servers {

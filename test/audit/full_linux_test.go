@@ -83,7 +83,7 @@ func TestSpoolFull(t *testing.T) {
 		t.Helper()
 		e := newEngine(t, 512<<20)
 		e.kill()
-		s := server.Start(t, server.Options{Config: settings + fmt.Sprintf("audit: {%s, spool_size: 1MiB, clickhouse: {dsn: %q}}\n", audit, e.dsn(e.address))})
+		s := server.Start(t, server.Options{Config: settings() + fmt.Sprintf("audit: {%s, spool_size: 1MiB, clickhouse: {dsn: %q}}\n", audit, e.dsn(e.address))})
 		return e, s, chaos.Join(t, chaos.Who{URL: "ws://" + s.Addr() + "/connection/websocket", User: "speaker"})
 	}
 	t.Run("block", func(t *testing.T) {

@@ -33,7 +33,7 @@ func TestPayloads(t *testing.T) {
 	e := newEngine(t, 256<<20)
 	for store, dsn := range map[string]string{"SQLite": "", "ClickHouse": e.dsn(e.address)} {
 		t.Run(store, func(t *testing.T) {
-			s := server.Start(t, server.Options{Config: settings + fmt.Sprintf("  bin: {subscribe: anyone, publish: anyone, content: binary}\naudit: {clickhouse: {dsn: %q}}\n", dsn)})
+			s := server.Start(t, server.Options{Config: settings() + fmt.Sprintf("  bin: {subscribe: anyone, publish: anyone, content: binary}\naudit: {clickhouse: {dsn: %q}}\n", dsn)})
 			c := dialProtobuf(t, s.Addr())
 			if code := c.ask(4, field(4, "'\\é")); code != 0 {
 				t.Fatalf("connecting: error %d", code)

@@ -27,7 +27,7 @@ func TestClickHouseThatRefuses(t *testing.T) {
 		"too old":          {"clickhouse://alice:right-secret@" + address + "/default?compress=none", "the server's version is " + old + ", the audit needs 25.6 or newer"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := server.Start(t, server.Options{Config: settings + fmt.Sprintf("audit: {mode: durable, on_full: block, spool_size: 1MiB, clickhouse: {dsn: %q}}\n", test.dsn)})
+			s := server.Start(t, server.Options{Config: settings() + fmt.Sprintf("audit: {mode: durable, on_full: block, spool_size: 1MiB, clickhouse: {dsn: %q}}\n", test.dsn)})
 			f := chaos.Board(t, chaos.Load{Subscribers: 5, Channels: 5, Rate: 20, URLs: []string{"ws://" + s.Addr() + "/connection/websocket"}})
 			chaos.Await(t, chaos.Patience, "/readyz tells", func() string {
 				h := s.Health()
