@@ -14,8 +14,6 @@ import (
 	"testing"
 	"time"
 
-	driver "github.com/ClickHouse/clickhouse-go/v2"
-
 	"github.com/zenconn/server/audit"
 	"github.com/zenconn/server/audit/audittest"
 	"github.com/zenconn/server/audit/clickhouse"
@@ -237,16 +235,7 @@ func TestNewerSchema(t *testing.T) {
 	dsn := database(t)
 	s := open(t, dsn, 0)
 	audittest.Ask(t, s, "SELECT 1")
-	options, err := driver.ParseDSN(dsn.String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, err := driver.Open(options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	if err := conn.Exec(t.Context(), "INSERT INTO zenconn_migrations (version, name) VALUES (99, 'future')"); err != nil {
+	if err := connection(t, dsn).Exec(t.Context(), "INSERT INTO zenconn_migrations (version, name) VALUES (99, 'future')"); err != nil {
 		t.Fatal(err)
 	}
 	if err := write(t, open(t, dsn, 0), batch("a", 0, 1)); err == nil || !strings.Contains(err.Error(), "newer zenconn") {

@@ -164,7 +164,8 @@ func (s *settling) end() time.Time {
 	return s.past.seen
 }
 
-// scope returns whose sessions must have ended, and are not closed by those who have seen them go since. Not whole is one that leaves out somebody, because it is not known whether he lives.
+// scope returns whose sessions must have ended, and are not closed by those who have seen them go since. Not whole is one that leaves out
+// somebody, because it is not known whether he lives.
 func (s *settling) scope(ctx context.Context, since time.Time) (scope settle.Scope, whole bool) {
 	members, unmet := s.meet(ctx)
 	scope = settle.Scope{Agents: s.past.names, Before: s.members.Self().Started}
