@@ -259,7 +259,7 @@ type SQLite struct {
 // ClickHouse is the audit store for production.
 type ClickHouse struct {
 	DSN     string        `koanf:"dsn" only:"agent" secret:"password" doc:"clickhouse://user:password@host:9000/database; native protocol. Several hosts with commas between them are replicas: the first that answers is used."`
-	Timeout time.Duration `koanf:"timeout" doc:"Longest time for one insert."`
+	Timeout time.Duration `koanf:"timeout" doc:"Time for one insert; a server that proves slower gets up to sixteen times as much."`
 	Cluster string        `koanf:"cluster" only:"agent" doc:"Name of a ClickHouse cluster, of one shard, on which the tables are made and replicated; empty: on the server of the DSN only. It cannot be changed once there are tables."`
 	TLS     ClickHouseTLS `koanf:"tls" only:"agent"`
 }
